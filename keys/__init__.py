@@ -1,0 +1,1 @@
+"""Keys and tokens: the only JOSE code. Imports nothing of `ssf` or `receiver`."""

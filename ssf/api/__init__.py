@@ -1,0 +1,1 @@
+"""HTTP dialects: parse, call, shape. Never each other, never the store."""

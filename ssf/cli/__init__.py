@@ -1,0 +1,5 @@
+"""The command line: one file per noun, no logic."""
+
+from ssf.cli.commands import main
+
+__all__ = ["main"]

@@ -1,0 +1,39 @@
+"""`ssf migrate`."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssf.cli.endings import EXIT_BAD_CONFIGURATION, EXIT_UNREACHABLE, Ending
+from ssf.rules.storage_errors import StorageError
+from ssf.settings import BadConfiguration, read_settings
+
+
+def migrate(
+    database: Annotated[
+        str | None, typer.Option(help="sqlite:///path or postgresql://user:password@host/name")
+    ] = None,
+) -> None:
+    """Bring the tables of the database to what this program needs. Running it again is harmless."""
+    from ssf.app import open_database  # noqa: PLC0415 - the other commands need none of it
+
+    async def run() -> None:
+        opened = open_database(settings)
+        try:
+            await opened.migrate()
+        finally:
+            await opened.close()
+
+    try:
+        settings = read_settings(
+            os.environ, directory=Path.cwd(), overrides={"database_url": database}
+        )
+        asyncio.run(run())
+    except BadConfiguration as error:
+        raise Ending(str(error), EXIT_BAD_CONFIGURATION) from error
+    except StorageError as error:
+        raise Ending(str(error), EXIT_UNREACHABLE) from error
+    print("ssf: the database is up to date")

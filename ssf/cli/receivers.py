@@ -1,0 +1,91 @@
+"""`ssf receivers`."""
+
+from typing import Annotated
+
+import typer
+
+from ssf.cli.admin_client import Database, Json, Url, call
+from ssf.cli.output import print_json, print_table
+
+app = typer.Typer(help="Receivers: the parties that ask for streams.", no_args_is_help=True)
+
+ClientId = Annotated[str, typer.Argument(help="The receiver's client_id.")]
+
+
+@app.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="Your word for it; unique.")],
+    audience: Annotated[
+        list[str], typer.Option(help="The `aud` of its SETs; may be given more than once.")
+    ],
+    events: Annotated[
+        list[str] | None,
+        typer.Option(help="Event types on offer to it [default: all]; may be repeated."),
+    ] = None,
+    default_subjects: Annotated[
+        str, typer.Option(help="ALL: its streams hold every subject.")
+    ] = "ALL",
+    min_verification_interval: Annotated[
+        int | None, typer.Option(help="Seconds between verification requests.")
+    ] = None,
+    max_streams: Annotated[int | None, typer.Option(help="How many streams it may have.")] = None,
+    url: Url = None,
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Add a receiver and print its credentials, this once."""
+    body = {
+        "name": name,
+        "audience": audience,
+        "events_supported": events or None,
+        "default_subjects": default_subjects,
+        "min_verification_interval": min_verification_interval,
+        "max_streams": max_streams,
+    }
+    added = call("POST", "/admin/v1/receivers", url=url, database=database, body=body)
+    if as_json:
+        print_json(added)
+        return
+    for member in ("client_id", "client_secret", "access_token"):
+        print(f"{member}: {added[member]}")
+    print("The secret and the token are not shown again.")
+
+
+@app.command("list")
+def list_receivers(
+    url: Url = None,
+    database: Database = None,
+    after: Annotated[str | None, typer.Option(help="Begin after this page's `next`.")] = None,
+    limit: Annotated[int, typer.Option(help="Most receivers to print.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List receivers."""
+    query = {"after": after, "limit": limit}
+    page = call("GET", "/admin/v1/receivers", url=url, database=database, query=query)
+    if as_json:
+        print_json(page)
+        return
+    print_table(
+        ("client_id", "name", "audience"),
+        [(r["client_id"], r["name"], ", ".join(r["audience"])) for r in page["receivers"]],
+    )
+
+
+@app.command("show")
+def show(
+    client_id: ClientId, url: Url = None, database: Database = None, as_json: Json = False
+) -> None:
+    """Show one receiver, without its secrets."""
+    receiver = call("GET", f"/admin/v1/receivers/{client_id}", url=url, database=database)
+    if as_json:
+        print_json(receiver)
+        return
+    for member, value in receiver.items():
+        print(f"{member}: {', '.join(value) if isinstance(value, list) else value}")
+
+
+@app.command("remove")
+def remove(client_id: ClientId, url: Url = None, database: Database = None) -> None:
+    """Remove a receiver with its tokens and streams; what waits for it is dropped."""
+    call("DELETE", f"/admin/v1/receivers/{client_id}", url=url, database=database)
+    print(f"ssf: {client_id} is removed")

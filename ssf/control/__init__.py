@@ -1,0 +1,1 @@
+"""What receivers and operators may ask; the only calls that the dialects make."""

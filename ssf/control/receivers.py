@@ -1,0 +1,168 @@
+"""Receivers: added, listed and removed by operators."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ssf.clock import Clock
+from ssf.control.access_tokens import AccessTokens
+from ssf.control.callers import Caller
+from ssf.protocol.event_types import CAEP_EVENT_TYPE_URIS, find_event_type
+from ssf.rules.errors import Conflict, InvalidRequest, NotFound
+from ssf.rules.identifiers import RandomBytes, new_client_id, new_secret
+from ssf.rules.receivers import Receiver
+from ssf.rules.storage_errors import AlreadyThere
+from ssf.store import receivers, streams
+from ssf.store.database import Database
+from ssf.store.deliveries import drop_waiting
+
+_SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**14, 8, 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewReceiver:
+    """What an operator says about a receiver that is to be added.
+
+    Attributes:
+        name: 1 to 255 characters, unique.
+        audience: At least one `aud` value.
+        events_supported: URIs or short names on offer to it; None: all that we know.
+        min_verification_interval_seconds: None: the server's default.
+        max_streams: None: the server's default.
+    """
+
+    name: str
+    audience: tuple[str, ...]
+    events_supported: tuple[str, ...] | None = None
+    min_verification_interval_seconds: int | None = None
+    max_streams: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverCredentials:
+    """A new receiver and its secrets, which are shown this once."""
+
+    receiver: Receiver
+    client_secret: str = field(repr=False)
+    access_token: str = field(repr=False)
+
+
+class Receivers:
+    """What operators may do with receivers."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        random_bytes: RandomBytes,
+        tokens: AccessTokens,
+        *,
+        default_interval_seconds: int,
+        default_max_streams: int,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._tokens = tokens
+        self._default_interval_seconds = default_interval_seconds
+        self._default_max_streams = default_max_streams
+
+    async def add(self, caller: Caller, new: NewReceiver) -> ReceiverCredentials:
+        """Adds a receiver.
+
+        Raises:
+            Conflict: The name is taken.
+            InvalidRequest: An event type on offer is one that only we emit.
+            UnknownEventType: An event type on offer is unknown.
+        """
+        supported = None if new.events_supported is None else _offered(new.events_supported)
+        interval_seconds = new.min_verification_interval_seconds
+        secret = new_secret("ssfs", self._random_bytes)
+        secret_hash = _slow_hash(secret, self._random_bytes(16))
+        try:
+            async with self._database.transaction() as transaction:
+                receiver = await receivers.add_receiver(
+                    transaction,
+                    project_id=caller.project_id,
+                    client_id=new_client_id(self._random_bytes),
+                    client_secret_hash=secret_hash,
+                    name=new.name,
+                    audience=new.audience,
+                    events_supported=supported,
+                    min_verification_interval_seconds=self._default_interval_seconds
+                    if interval_seconds is None
+                    else interval_seconds,
+                    max_streams=new.max_streams or self._default_max_streams,
+                    now=self._clock.now(),
+                )
+                token = await self._tokens.issue(transaction, receiver.id)
+        except AlreadyThere:
+            raise Conflict(
+                f"There is a receiver named {new.name}; choose another name.", field="name"
+            ) from None
+        return ReceiverCredentials(receiver=receiver, client_secret=secret, access_token=token)
+
+    async def page(self, caller: Caller, *, after_id: int, limit: int) -> Sequence[Receiver]:
+        """A page of receivers in the order in which they were added."""
+        async with self._database.reading() as connection:
+            return await receivers.list_receivers(
+                connection, project_id=caller.project_id, after_id=after_id, limit=limit
+            )
+
+    async def show(self, caller: Caller, client_id: str) -> Receiver:
+        """One receiver.
+
+        Raises:
+            NotFound: There is none of this `client_id`.
+        """
+        async with self._database.reading() as connection:
+            found = await receivers.find_receiver(
+                connection, project_id=caller.project_id, client_id=client_id
+            )
+        if found is None:
+            raise NotFound("There is no such receiver.", field="client_id")
+        return found
+
+    async def remove(self, caller: Caller, client_id: str) -> None:
+        """Removes a receiver, its tokens and its streams; what waited for them is dropped.
+
+        Raises:
+            NotFound: There is none of this `client_id`.
+        """
+        async with self._database.transaction() as transaction:
+            found = await receivers.find_receiver(
+                transaction, project_id=caller.project_id, client_id=client_id, for_update=True
+            )
+            if found is None:
+                raise NotFound("There is no such receiver.", field="client_id")
+            for stream in await streams.list_streams(transaction, found.id):
+                await drop_waiting(
+                    transaction, stream.id, outcome="receiver_removed", now=self._clock.now()
+                )
+                await streams.remove_stream(transaction, stream)
+            await receivers.remove_receiver(transaction, found.id)
+
+
+def events_supported(receiver: Receiver) -> tuple[str, ...]:
+    """The event type URIs on offer to a receiver."""
+    return CAEP_EVENT_TYPE_URIS if receiver.events_supported is None else receiver.events_supported
+
+
+def _offered(names: tuple[str, ...]) -> tuple[str, ...]:
+    uris = tuple(dict.fromkeys(find_event_type(name).uri for name in names))
+    for uri in uris:
+        if uri not in CAEP_EVENT_TYPE_URIS:
+            raise InvalidRequest(
+                f"{uri} is sent by the transmitter itself and is not offered.",
+                field="events_supported",
+            )
+    return uris
+
+
+def _slow_hash(secret: str, salt: bytes) -> str:
+    digest = hashlib.scrypt(
+        secret.encode("utf-8"), salt=salt, n=_SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P
+    )
+    words = (base64.b64encode(part).decode("ascii") for part in (salt, digest))
+    return "$".join(("scrypt", str(_SCRYPT_N), str(_SCRYPT_R), str(_SCRYPT_P), *words))

@@ -1,0 +1,370 @@
+"""Streams: created, read, changed and deleted by the receivers that own them.
+
+A change is a function from the current configuration to the new editable properties. It runs
+inside the transaction that writes, with the stream locked, so nothing is changed unless all of it
+passes, and two changes at once cannot lose one.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from ssf.clock import Clock
+from ssf.control.callers import Caller
+from ssf.control.receivers import events_supported
+from ssf.protocol.stream_configuration import Delivery, DeliveryMethod, StreamConfiguration
+from ssf.rules.egress import EgressPolicy, check_url
+from ssf.rules.endpoints import Endpoints
+from ssf.rules.errors import Conflict, NotFound, ReadOnlyMismatch
+from ssf.rules.identifiers import RandomBytes, new_stream_id
+from ssf.rules.receivers import Receiver
+from ssf.rules.stream_status import StreamStatus
+from ssf.rules.streams import (
+    EditableProperties,
+    Profile,
+    Stream,
+    events_delivered,
+    facade_stream,
+)
+from ssf.store import lanes, receivers, streams
+from ssf.store.bell import Bell
+from ssf.store.database import Connection, Database
+from ssf.store.deliveries import drop_waiting
+
+Change = Callable[[StreamConfiguration], EditableProperties]
+"""What a request makes of a configuration; raises a refusal when it may not."""
+
+
+class SecretBox(Protocol):
+    """Encrypts secrets at rest."""
+
+    def encrypt(self, plaintext: bytes, *, context: str) -> str:
+        """The sealed form."""
+        ...
+
+    def decrypt(self, sealed: str, *, context: str) -> bytes:
+        """What was sealed."""
+        ...
+
+
+class Streams:
+    """What receivers may do with their streams."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        bell: Bell,
+        clock: Clock,
+        random_bytes: RandomBytes,
+        secrets: SecretBox,
+        issuer: str,
+        egress_policy: EgressPolicy,
+        sse_auto_provision: bool,
+    ) -> None:
+        """Prepares.
+
+        Args:
+            issuer: The `iss` of every stream.
+            egress_policy: Which push URLs are acceptable.
+            sse_auto_provision: Whether the older profile shows a default stream to a receiver
+                that has none.
+        """
+        self._database = database
+        self._bell = bell
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._secrets = secrets
+        self._issuer = issuer
+        self._endpoints = Endpoints.of_issuer(issuer)
+        self._egress_policy = egress_policy
+        self._sse_auto_provision = sse_auto_provision
+
+    # ------------------------------------------------------------------ SSF 1.0
+
+    async def create(self, caller: Caller, asked: EditableProperties) -> StreamConfiguration:
+        """Creates a stream (SSF 1.0 §8.1.1.1).
+
+        Raises:
+            Conflict: The receiver has as many streams as it may have.
+            UrlRefused: The push URL is one that we would not call.
+        """
+        receiver = caller.require_receiver()
+        new = self._edited(self._default_stream(receiver, Profile.SSF), asked)
+        async with self._database.transaction() as transaction:
+            stream = await self._add(transaction, receiver, new)
+        return self.configuration(receiver, stream)
+
+    async def read(self, caller: Caller, stream_id: str) -> StreamConfiguration:
+        """One stream (SSF 1.0 §8.1.1.2).
+
+        Raises:
+            NotFound: This receiver has no such stream.
+        """
+        receiver = caller.require_receiver()
+        async with self._database.reading() as connection:
+            stream = await self.owned(connection, receiver, stream_id)
+        return self.configuration(receiver, stream)
+
+    async def list_all(self, caller: Caller) -> Sequence[StreamConfiguration]:
+        """All streams of the receiver, in the order in which they were made."""
+        receiver = caller.require_receiver()
+        async with self._database.reading() as connection:
+            found = await streams.list_streams(connection, receiver.id)
+        return [self.configuration(receiver, stream) for stream in found]
+
+    async def change(self, caller: Caller, stream_id: str, change: Change) -> StreamConfiguration:
+        """Changes a stream, all or nothing (SSF 1.0 §8.1.1.3, §8.1.1.4).
+
+        Raises:
+            NotFound: This receiver has no such stream.
+            Refusal: Whatever `change` raises; then nothing was changed.
+        """
+        receiver = caller.require_receiver()
+        async with self._database.transaction() as transaction:
+            stream = await self.owned(transaction, receiver, stream_id, for_update=True)
+            changed = await self._change(transaction, receiver, stream, change)
+        self._bell.ring(Bell.PUSH)
+        return self.configuration(receiver, changed)
+
+    async def delete(self, caller: Caller, stream_id: str) -> None:
+        """Deletes a stream; what waited for it is dropped (SSF 1.0 §8.1.1.5).
+
+        Raises:
+            NotFound: This receiver has no such stream.
+        """
+        receiver = caller.require_receiver()
+        async with self._database.transaction() as transaction:
+            stream = await self.owned(transaction, receiver, stream_id, for_update=True)
+            await self._remove(transaction, stream)
+        self._bell.ring(stream.id)
+
+    # ------------------------------------------------------------------ the older profile
+
+    async def read_facade(self, caller: Caller) -> StreamConfiguration:
+        """The one stream that the older profile shows, or the default one that could be.
+
+        Raises:
+            NotFound: There is none, and none is provided by itself.
+        """
+        receiver = caller.require_receiver()
+        async with self._database.reading() as connection:
+            stream = await self._facade(connection, receiver)
+        return self._sse_configuration(receiver, stream)
+
+    async def replace_facade(self, caller: Caller, change: Change) -> StreamConfiguration:
+        """Replaces the configuration of that stream, all or nothing; makes it when it is missing.
+
+        Raises:
+            NotFound: There is none, and none is provided by itself.
+            Refusal: Whatever `change` raises; then nothing was changed.
+        """
+        receiver = caller.require_receiver()
+        async with self._database.transaction() as transaction:
+            await self._lock(transaction, receiver)
+            stream = await self._facade(transaction, receiver)
+            if stream.id:
+                changed = await self._change(
+                    transaction, receiver, stream, self._in_sse_words(receiver, stream, change)
+                )
+            else:
+                asked = change(self._sse_configuration(receiver, stream))
+                changed = await self._add(transaction, receiver, self._edited(stream, asked))
+        self._bell.ring(Bell.PUSH)
+        return self._sse_configuration(receiver, changed)
+
+    async def delete_facade(self, caller: Caller) -> None:
+        """Deletes that stream. Without one, the wish is fulfilled already.
+
+        Raises:
+            NotFound: There is none, and none is provided by itself.
+        """
+        receiver = caller.require_receiver()
+        async with self._database.transaction() as transaction:
+            await self._lock(transaction, receiver)
+            stream = await self._facade(transaction, receiver)
+            if stream.id:
+                await self._remove(transaction, stream)
+        self._bell.ring(stream.id)
+
+    async def provide_facade(self, transaction: Connection, receiver: Receiver) -> Stream:
+        """That stream, written down when it was only the default until now.
+
+        Raises:
+            NotFound: There is none, and none is provided by itself.
+        """
+        await self._lock(transaction, receiver)
+        stream = await self._facade(transaction, receiver)
+        return stream if stream.id else await self._add(transaction, receiver, stream)
+
+    # ------------------------------------------------------------------ for this layer
+
+    async def owned(
+        self,
+        connection: Connection,
+        receiver: Receiver,
+        stream_id: str,
+        *,
+        for_update: bool = False,
+    ) -> Stream:
+        """A stream of this receiver; with `for_update`, locked until the transaction ends.
+
+        Raises:
+            NotFound: It has none of this name, whoever else may.
+        """
+        found = await streams.find_stream(
+            connection, receiver_id=receiver.id, stream_id=stream_id, for_update=for_update
+        )
+        if found is None:
+            raise NotFound("There is no such stream.", field="stream_id")
+        return found
+
+    def configuration(self, receiver: Receiver, stream: Stream) -> StreamConfiguration:
+        """A stream as its owner sees it; nobody else may be shown this."""
+        sealed = stream.authorization_sealed
+        supported = events_supported(receiver)
+        return StreamConfiguration(
+            stream_id=stream.stream_id,
+            iss=self._issuer,
+            aud=stream.audience,
+            events_supported=supported,
+            events_requested=stream.events_requested,
+            events_delivered=events_delivered(supported, stream.events_requested or ()),
+            delivery=Delivery(
+                method=stream.method,
+                endpoint_url=stream.endpoint_url or self._endpoints.poll_url(stream.stream_id),
+                authorization_header=None
+                if sealed is None
+                else self.open_secret(stream.stream_id, sealed),
+            ),
+            min_verification_interval=receiver.min_verification_interval_seconds,
+            description=stream.description,
+            format=stream.format,
+        )
+
+    def open_secret(self, name: str, sealed: str) -> str:
+        """Decrypts the stored `authorization_header` of the target of this name, and no other's."""
+        return self._secrets.decrypt(sealed, context=_context(name)).decode("ascii")
+
+    # ------------------------------------------------------------------ inside
+
+    def _default_stream(self, receiver: Receiver, profile: Profile) -> Stream:
+        """A stream that is nowhere yet: number 0, polled, asking for nothing."""
+        now = self._clock.now()
+        return Stream(
+            id=0,
+            project_id=receiver.project_id,
+            stream_id=new_stream_id(self._random_bytes),
+            receiver_id=receiver.id,
+            profile=profile,
+            status=StreamStatus.ENABLED,
+            reason=None,
+            method=DeliveryMethod.POLL,
+            endpoint_url=None,
+            authorization_sealed=None,
+            audience=receiver.audience,
+            events_requested=() if profile is Profile.SSE else None,
+            description=None,
+            format=None,
+            last_verification_at=None,
+            created_at=now,
+            updated_at=now,
+        )
+
+    async def _facade(self, connection: Connection, receiver: Receiver) -> Stream:
+        stream = facade_stream(await streams.list_streams(connection, receiver.id))
+        if stream is not None:
+            return stream
+        if not self._sse_auto_provision:
+            raise NotFound("There is no stream.")
+        return self._default_stream(receiver, Profile.SSE)
+
+    def _sse_configuration(self, receiver: Receiver, stream: Stream) -> StreamConfiguration:
+        shown = self.configuration(receiver, stream)
+        if stream.method is DeliveryMethod.PUSH:
+            return shown
+        return replace(
+            shown, delivery=replace(shown.delivery, endpoint_url=self._endpoints.sse_poll_url)
+        )
+
+    def _in_sse_words(self, receiver: Receiver, stream: Stream, change: Change) -> Change:
+        return lambda _current: change(self._sse_configuration(receiver, stream))
+
+    async def _add(self, transaction: Connection, receiver: Receiver, new: Stream) -> Stream:
+        await self._lock(transaction, receiver)
+        limit = receiver.max_streams
+        if limit is not None and await streams.count_streams(transaction, receiver.id) >= limit:
+            raise Conflict(
+                f"This receiver may have {limit} stream(s) and has them; "
+                "change or delete one instead."
+            )
+        delivered = events_delivered(events_supported(receiver), new.events_requested or ())
+        return await streams.add_stream(transaction, new, events_delivered=delivered)
+
+    async def _lock(self, transaction: Connection, receiver: Receiver) -> None:
+        """Of two requests that both make a stream, one sees what the other has made."""
+        await receivers.find_receiver(
+            transaction,
+            project_id=receiver.project_id,
+            client_id=receiver.client_id,
+            for_update=True,
+        )
+
+    async def _change(
+        self, transaction: Connection, receiver: Receiver, stream: Stream, change: Change
+    ) -> Stream:
+        asked = change(self.configuration(receiver, stream))
+        changed = self._edited(stream, asked)
+        delivered = events_delivered(events_supported(receiver), changed.events_requested or ())
+        await streams.change_stream(transaction, changed, events_delivered=delivered)
+        if stream.method is not DeliveryMethod.PUSH and changed.method is DeliveryMethod.PUSH:
+            # What nobody has polled yet moves along and is pushed from now on.
+            await lanes.make_due_again(transaction, stream.id)
+        return changed
+
+    async def _remove(self, transaction: Connection, stream: Stream) -> None:
+        await drop_waiting(transaction, stream.id, outcome="stream_deleted", now=self._clock.now())
+        await streams.remove_stream(transaction, stream)
+
+    def _edited(self, stream: Stream, asked: EditableProperties) -> Stream:
+        delivery = asked.delivery
+        is_push = delivery.method is DeliveryMethod.PUSH
+        if not is_push:
+            self._require_own_poll_url(stream, delivery.endpoint_url)
+        elif delivery.endpoint_url != stream.endpoint_url:
+            check_url(delivery.endpoint_url, self._egress_policy, field="delivery.endpoint_url")
+        return replace(
+            stream,
+            method=delivery.method,
+            endpoint_url=delivery.endpoint_url if is_push else None,
+            authorization_sealed=self._sealed(stream, delivery.authorization_header),
+            events_requested=asked.events_requested,
+            description=asked.description,
+            format=asked.format,
+            updated_at=self._clock.now(),
+        )
+
+    def _require_own_poll_url(self, stream: Stream, sent: str | None) -> None:
+        own = (self._endpoints.poll_url(stream.stream_id), self._endpoints.sse_poll_url)
+        if sent is not None and sent not in own:
+            raise ReadOnlyMismatch(
+                "The poll URL is supplied by the transmitter; leave it out.",
+                field="delivery.endpoint_url",
+            )
+
+    def _sealed(self, stream: Stream, authorization_header: str | None) -> str | None:
+        if authorization_header is None:
+            return None
+        sealed = stream.authorization_sealed
+        if (
+            sealed is not None
+            and self.open_secret(stream.stream_id, sealed) == authorization_header
+        ):
+            return sealed
+        return self._secrets.encrypt(
+            authorization_header.encode("ascii"), context=_context(stream.stream_id)
+        )
+
+
+def _context(name: str) -> str:
+    return f"targets/{name}/authorization_header"

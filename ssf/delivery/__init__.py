@@ -1,0 +1,1 @@
+"""Delivery rows out to receivers; meets ssf.pipeline only in the store."""

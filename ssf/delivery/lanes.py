@@ -1,0 +1,162 @@
+"""Drains one leased lane: a bounded slice, several requests in flight, never two of one subject."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ssf.clock import MICROSECONDS, Clock
+from ssf.delivery.outcomes import OutcomeBatch
+from ssf.delivery.push import Pusher
+from ssf.log import Log
+from ssf.rules.deliveries import DeliveryState, DueDelivery, Recorded
+from ssf.rules.targets import LeasedTarget
+from ssf.store import lanes
+from ssf.store.database import Database
+from ssf.store.deliveries import due_for_push
+
+_INTERNAL_FAULT_WAIT_SECONDS = 60
+_RECORD_SECONDS = 5
+"""Left of a lease when the last attempt may end, to record its outcome."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneLimits:
+    """How much of one lane is worked on at a time.
+
+    Attributes:
+        slice_size: Deliveries read at once.
+        in_flight: Requests to one receiver at a time.
+        lease_seconds: How long a lease lasts.
+        attempt_seconds: How long one attempt may take; shorter than the lease.
+    """
+
+    slice_size: int = 128
+    in_flight: int = 16
+    lease_seconds: int = 30
+    attempt_seconds: int = 15
+
+
+class LaneDrain:
+    """Works off the lanes that a worker has leased."""
+
+    def __init__(
+        self, *, database: Database, pusher: Pusher, clock: Clock, limits: LaneLimits, log: Log
+    ) -> None:
+        self._database = database
+        self._pusher = pusher
+        self._clock = clock
+        self._limits = limits
+        self._log = log
+
+    async def drain(self, target: LeasedTarget, stopping: asyncio.Event) -> int:
+        """Sends what is due for a target until nothing is, or its turn is over; lets it go.
+
+        Args:
+            target: The leased target.
+            stopping: Once set, no new attempt is begun.
+
+        Returns:
+            How many attempts were made.
+
+        Raises:
+            LeaseLost: Another worker holds the lane.
+            StorageError: The database did not take an outcome; the lease runs out by itself.
+        """
+        turn = _Turn(
+            stopping=stopping,
+            clock=self._clock,
+            ends_at=target.lease_expires_at
+            - (self._limits.attempt_seconds + _RECORD_SECONDS) * MICROSECONDS,
+        )
+        slots = asyncio.Semaphore(self._limits.in_flight)
+        batch = OutcomeBatch(self._database, target)
+        async with self._database.reading() as connection:
+            due = await due_for_push(
+                connection, target.id, now=self._clock.now(), limit=self._limits.slice_size
+            )
+        try:
+            async with asyncio.TaskGroup() as sending:
+                for queue in _by_subject(due):
+                    sending.create_task(self._send_in_order(target, queue, batch, slots, turn))
+        except ExceptionGroup as group:
+            # Whichever came first ended the others; callers catch it by its own class.
+            raise group.exceptions[0] from group
+        async with self._database.transaction() as transaction:
+            await lanes.let_go(transaction, target)
+        return turn.attempts
+
+    async def _send_in_order(
+        self,
+        target: LeasedTarget,
+        queue: Sequence[DueDelivery],
+        batch: OutcomeBatch,
+        slots: asyncio.Semaphore,
+        turn: "_Turn",
+    ) -> None:
+        """Sends the SETs of one subject, each after the one before it has been settled."""
+        for delivery in queue:
+            async with slots:
+                if turn.is_over():
+                    return
+                turn.attempts += 1
+                outcome = await self._attempt(target, delivery)
+            await batch.record(outcome)
+            self._log_attempt(target, delivery, outcome)
+            if outcome.gate_seconds is not None:
+                turn.gate_closed = True
+            if outcome.state is DeliveryState.WAITING:
+                return
+
+    async def _attempt(self, target: LeasedTarget, delivery: DueDelivery) -> Recorded:
+        try:
+            return await self._pusher.attempt(target, delivery)
+        except Exception:  # noqa: BLE001 - one SET that we cannot handle must not stop the others
+            self._log.exception(
+                "push.internal_fault", target=target.id, jti=delivery.jti, event=delivery.event_id
+            )
+            now = self._clock.now()
+            return Recorded(
+                delivery_id=delivery.id,
+                state=DeliveryState.WAITING,
+                attempts=delivery.attempts + 1,
+                next_attempt_at=now + _INTERNAL_FAULT_WAIT_SECONDS * MICROSECONDS,
+                outcome="internal_fault",
+                status=None,
+                description="The transmitter could not make this SET; see its log.",
+                at=now,
+            )
+
+    def _log_attempt(self, target: LeasedTarget, delivery: DueDelivery, outcome: Recorded) -> None:
+        self._log.info(
+            "push.attempt",
+            target=target.id,
+            jti=delivery.jti,
+            event_id=delivery.event_id,
+            event_type=delivery.event_type,
+            attempt=outcome.attempts,
+            outcome=outcome.outcome,
+            status=outcome.status,
+            state=outcome.state.value,
+        )
+
+
+@dataclass(slots=True)
+class _Turn:
+    """How much longer one drain may begin attempts."""
+
+    stopping: asyncio.Event
+    clock: Clock
+    ends_at: int
+    attempts: int = 0
+    gate_closed: bool = False
+
+    def is_over(self) -> bool:
+        return self.stopping.is_set() or self.gate_closed or self.clock.now() >= self.ends_at
+
+
+def _by_subject(due: Iterable[DueDelivery]) -> Iterable[Sequence[DueDelivery]]:
+    queues: dict[bytes, list[DueDelivery]] = defaultdict(list)
+    for delivery in due:
+        queues[delivery.subject_key].append(delivery)
+    return queues.values()

@@ -1,0 +1,1 @@
+"""Event in, delivery rows out; meets ssf.delivery only in the store."""

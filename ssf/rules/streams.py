@@ -1,0 +1,134 @@
+"""A stream, and the decisions about its configuration (SSF 1.0 §8.1.1)."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from ssf.protocol.stream_configuration import DeliveryMethod, RequestedDelivery
+from ssf.rules.errors import ReadOnlyMismatch
+from ssf.rules.stream_status import StreamStatus
+
+
+class Profile(StrEnum):
+    """Through which API a stream was made."""
+
+    SSF = "ssf"
+    SSE = "sse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditableProperties:
+    """What a receiver may write, all of it (SSF 1.0 §8.1.1, "Receiver-Supplied").
+
+    Attributes:
+        events_requested: URIs in first-seen order, unsupported ones kept; None: never said.
+        delivery: Method, and for push the URL and the `Authorization` value.
+        description: The receiver's words, or None.
+        format: Subject format wanted; the older profile only; None when unset.
+    """
+
+    events_requested: tuple[str, ...] | None
+    delivery: RequestedDelivery
+    description: str | None = None
+    format: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """A stream as it is stored.
+
+    Attributes:
+        id: Row number, and the number of its target.
+        stream_id: Its name on the wire.
+        method: Push or poll.
+        endpoint_url: Where to push; None for poll.
+        authorization_sealed: The encrypted `authorization_header`; None when there is none.
+        audience: The `aud` of its SETs.
+        reason: Why it is in this status, or None.
+        last_verification_at: Microseconds UTC of the last accepted request; None before it.
+    """
+
+    id: int
+    project_id: int
+    stream_id: str
+    receiver_id: int
+    profile: Profile
+    status: StreamStatus
+    reason: str | None
+    method: DeliveryMethod
+    endpoint_url: str | None
+    authorization_sealed: str | None = field(repr=False)
+    audience: tuple[str, ...]
+    events_requested: tuple[str, ...] | None
+    description: str | None
+    format: str | None
+    last_verification_at: int | None
+    created_at: int
+    updated_at: int
+
+
+def events_delivered(supported: Collection[str], requested: Iterable[str]) -> tuple[str, ...]:
+    """The event types that a stream delivers: supported ∩ requested.
+
+    Args:
+        supported: Event type URIs that the transmitter offers to this receiver.
+        requested: Event type URIs that the receiver asked for; may name others, may repeat.
+
+    Returns:
+        The requested ones that are supported, each once, in the order first asked for. URIs are
+        compared character by character.
+
+    Source: SSF 1.0 §8.1.1, `events_delivered`.
+    """
+    offered = frozenset(supported)
+    return tuple(uri for uri in dict.fromkeys(requested) if uri in offered)
+
+
+def require_unchanged(
+    sent: Mapping[str, Any], current: Mapping[str, Any], members: Iterable[str]
+) -> None:
+    """Refuses a transmitter-supplied property whose value is not the expected one.
+
+    Missing ones have no effect. A null passes only where the stream shows no such property, so
+    that a client may echo its own model with nulls in it. URIs and audiences are compared as
+    sets, and one audience equals an array of it.
+
+    Args:
+        sent: The body.
+        current: The configuration as the receiver would read it now.
+        members: Names of the transmitter-supplied properties.
+
+    Raises:
+        ReadOnlyMismatch: Naming the first one that differs.
+
+    Source: SSF 1.0 §8.1.1.3 and §8.1.1.4; `events_delivered` means the value before the update.
+    """
+    for name in members:
+        if name in sent and not _same(sent[name], current.get(name)):
+            raise ReadOnlyMismatch(
+                f"{name} is supplied by the transmitter and cannot be changed; "
+                "leave it out or send the value that you read.",
+                field=name,
+            )
+
+
+def _same(sent: Any, expected: Any) -> bool:
+    if isinstance(expected, list | str) and isinstance(sent, list):
+        wanted = [expected] if isinstance(expected, str) else expected
+        return all(isinstance(item, str) for item in sent) and set(sent) == set(wanted)
+    if isinstance(expected, list) and isinstance(sent, str):
+        return expected == [sent]
+    return type(sent) is type(expected) and bool(sent == expected)
+
+
+def facade_stream(streams: Sequence[Stream]) -> Stream | None:
+    """The one stream that the older profile shows, which knows no `stream_id`.
+
+    It is the stream made through the older profile; without one, the receiver's only stream.
+    A receiver with several streams made through SSF 1.0 has none to show.
+    """
+    for stream in streams:
+        if stream.profile is Profile.SSE:
+            return stream
+    return streams[0] if len(streams) == 1 else None

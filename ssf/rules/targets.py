@@ -1,0 +1,44 @@
+"""A target: whatever events are delivered to. An SSF stream is one kind of target."""
+
+from dataclasses import dataclass, field
+
+from ssf.rules.retry import RetryPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchedTarget:
+    """A target that wants an event, as the pipeline needs it.
+
+    Attributes:
+        id: Row number.
+        is_pushed: Whether a worker is to be woken for it; a poll target waits for its receiver.
+    """
+
+    id: int
+    is_pushed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeasedTarget:
+    """A push target whose lane this worker holds, with everything that a push needs.
+
+    Attributes:
+        id: Row number.
+        name: Its name on the wire; the `stream_id` of a stream.
+        fencing_token: Proof of the lease; each later lease has a larger one.
+        lease_expires_at: Microseconds UTC; nothing may be recorded after it.
+        endpoint_url: Where to push.
+        authorization_sealed: The encrypted `Authorization` value; None when there is none.
+        audience: The `aud` of its SETs.
+        retry_policy: How failures are repeated.
+    """
+
+    id: int
+    project_id: int
+    name: str
+    fencing_token: int
+    lease_expires_at: int
+    endpoint_url: str
+    authorization_sealed: str | None = field(repr=False)
+    audience: tuple[str, ...]
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)

@@ -1,0 +1,167 @@
+"""Settings: read once, from the environment and `ssf.toml`, and frozen.
+
+Each setting `x` is `SSF_X` in the environment, or `SSF_X_FILE` naming a file that holds the
+value, or the key `x` in `ssf.toml` of the working directory; the environment wins. A key that we
+do not know is refused, since a setting that is silently ignored is a trap.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+PREFIX = "SSF_"
+_NOT_SETTINGS = frozenset({"SSF_URL", "SSF_ENV"})
+"""Names of ours in the environment that are read elsewhere."""
+
+_NOT_SETTINGS_PREFIX = "SSF_TEST_"
+CONFIGURATION_FILE = "ssf.toml"
+_MIN_SECRET_CHARS = 32
+
+
+class BadConfiguration(Exception):
+    """A setting is wrong; the message names it, where it came from and what it takes."""
+
+
+class Settings(BaseModel):
+    """Every setting of the transmitter.
+
+    Attributes:
+        issuer: https URL, may have a path, neither query nor fragment.
+        database_url: `sqlite:///path` or `postgresql://user:password@host/name`.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+        admin_token: Opens `/admin/v1`, at least 32 characters; unset: the admin API is closed.
+        secret_key: Encrypts secrets at rest, at least 32 characters.
+        egress_allow: Networks that may be called although private, comma-separated, at any port.
+        allow_http: Permits http issuers and push endpoints.
+        log_level: debug, info, warning or error.
+        signing_algorithm: JWS algorithm of the SETs.
+        min_verification_interval_seconds: For receivers that were added without one.
+        max_streams_per_receiver: For receivers that were added without a limit.
+        push_attempt_seconds: Longest time one push may take, all in all.
+        push_in_flight: Pushes to one receiver at a time.
+        poll_wait_seconds: Longest time a poll is held open.
+        sse_missing_required: What a missing property means to `POST /sse/v1/stream`.
+        sse_auto_provision: Whether the older profile shows a default stream to a receiver
+            that has none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    issuer: str | None = None
+    database_url: str = "sqlite:///./ssf.db"
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65_535)
+    admin_token: SecretStr | None = Field(default=None, min_length=_MIN_SECRET_CHARS)
+    secret_key: SecretStr | None = Field(default=None, min_length=_MIN_SECRET_CHARS)
+    egress_allow: str = ""
+    allow_http: bool = False
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    signing_algorithm: Literal["RS256", "PS256", "ES256", "EdDSA"] = "RS256"
+    min_verification_interval_seconds: int = Field(default=60, ge=0, le=86_400)
+    max_streams_per_receiver: int = Field(default=100, ge=1, le=10_000)
+    push_attempt_seconds: int = Field(default=15, ge=1, le=60)
+    push_in_flight: int = Field(default=16, ge=1, le=256)
+    poll_wait_seconds: int = Field(default=30, ge=1, le=300)
+    sse_missing_required: Literal["reject", "delete"] = "reject"
+    sse_auto_provision: bool = True
+
+    @model_validator(mode="after")
+    def _check_issuer_scheme(self) -> Self:
+        if self.issuer is not None and not self.issuer.startswith(("https://", "http://")):
+            raise ValueError("issuer must be an https URL")
+        return self
+
+
+def read_settings(
+    environment: Mapping[str, str], *, directory: Path, overrides: Mapping[str, Any] | None = None
+) -> Settings:
+    """Reads the settings.
+
+    Args:
+        environment: Usually `os.environ`.
+        directory: Where `ssf.toml` may lie.
+        overrides: Values from the command line, which win; None values are left out.
+
+    Raises:
+        BadConfiguration: Something is unknown, unreadable or out of range.
+    """
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for source, found in (
+        (CONFIGURATION_FILE, _from_file(directory / CONFIGURATION_FILE)),
+        ("the environment", _from_environment(environment)),
+        ("the command line", {k: v for k, v in (overrides or {}).items() if v is not None}),
+    ):
+        values.update(found)
+        sources.update(dict.fromkeys(found, source))
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise BadConfiguration(_explain(error, sources)) from None
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise BadConfiguration(f"{path} cannot be read: {error.strerror}.") from error
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadConfiguration(f"{path} is not TOML: {error}.") from error
+    for name in values:
+        _require_known(name, f"{path}: {name}")
+    return values
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for variable, text in environment.items():
+        if (
+            not variable.startswith(PREFIX)
+            or variable in _NOT_SETTINGS
+            or variable.startswith(_NOT_SETTINGS_PREFIX)
+        ):
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        if name not in Settings.model_fields and name.endswith("_file"):
+            name = name.removesuffix("_file")
+            if f"{PREFIX}{name.upper()}" in environment:
+                raise BadConfiguration(f"Set {PREFIX}{name.upper()} or {variable}, not both.")
+            _require_known(name, variable)
+            values[name] = _file_value(variable, text)
+        else:
+            _require_known(name, variable)
+            values[name] = text
+    return values
+
+
+def _file_value(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadConfiguration(f"{variable}: the file {path} cannot be read.") from error
+
+
+def _require_known(name: str, where: str) -> None:
+    if name not in Settings.model_fields:
+        near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+        hint = f" Did you mean {near[0]} ({PREFIX}{near[0].upper()})?" if near else ""
+        raise BadConfiguration(f"{where} is not a setting.{hint}")
+
+
+def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False):
+        name = str(problem["loc"][0]) if problem["loc"] else "issuer"
+        lines.append(
+            f"{PREFIX}{name.upper()} (from {sources.get(name, 'its default')}): {problem['msg']}."
+        )
+    return " ".join(lines)

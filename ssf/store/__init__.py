@@ -1,0 +1,1 @@
+"""The only SQL. Methods are verbs of the domain, not CRUD per table."""

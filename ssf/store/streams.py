@@ -1,0 +1,200 @@
+"""Rows of streams, with the target and the routes that belong to each."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, update
+
+from ssf.protocol.stream_configuration import DeliveryMethod
+from ssf.rules.stream_status import StreamStatus
+from ssf.rules.streams import Profile, Stream
+from ssf.store.database import Connection
+from ssf.store.schema import lanes, receivers, routes, streams, targets
+
+_METHOD_WORDS = {DeliveryMethod.PUSH: "push", DeliveryMethod.POLL: "poll"}
+_METHODS = {word: method for method, word in _METHOD_WORDS.items()}
+
+_STREAM = select(
+    streams,
+    targets.c.name.label("stream_id"),
+    targets.c.project_id,
+    targets.c.method,
+    targets.c.status,
+    targets.c.endpoint_url,
+    targets.c.authorization_sealed,
+    targets.c.audience,
+).join_from(streams, targets, streams.c.id == targets.c.id)
+
+
+def _stream(row: Any) -> Stream:
+    requested = row.events_requested
+    return Stream(
+        id=row.id,
+        project_id=row.project_id,
+        stream_id=row.stream_id,
+        receiver_id=row.receiver_id,
+        profile=Profile(row.profile),
+        status=StreamStatus(row.status),
+        reason=row.reason,
+        method=_METHODS[row.method],
+        endpoint_url=row.endpoint_url,
+        authorization_sealed=row.authorization_sealed,
+        audience=tuple(json.loads(row.audience)),
+        events_requested=None if requested is None else tuple(json.loads(requested)),
+        description=row.description,
+        format=row.format,
+        last_verification_at=row.last_verification_at,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+async def add_stream(
+    connection: Connection, stream: Stream, *, events_delivered: tuple[str, ...]
+) -> Stream:
+    """Writes a new stream with its target, lane and routes; `stream.id` is ignored.
+
+    Returns:
+        The stream with the row number that it got.
+    """
+    added = await connection.execute(
+        insert(targets)
+        .values(
+            project_id=stream.project_id,
+            name=stream.stream_id,
+            method=_METHOD_WORDS[stream.method],
+            status=stream.status.value,
+            endpoint_url=stream.endpoint_url,
+            authorization_sealed=stream.authorization_sealed,
+            audience=json.dumps(stream.audience),
+        )
+        .returning(targets.c.id)
+    )
+    target_id = int(added.scalar_one())
+    await connection.execute(insert(lanes).values(target_id=target_id))
+    await connection.execute(
+        insert(streams).values(
+            id=target_id,
+            receiver_id=stream.receiver_id,
+            profile=stream.profile.value,
+            reason=stream.reason,
+            **_own_columns(stream),
+            created_at=stream.created_at,
+            updated_at=stream.updated_at,
+        )
+    )
+    await _add_routes(connection, stream.project_id, target_id, events_delivered)
+    found = await connection.execute(_STREAM.where(streams.c.id == target_id))
+    return _stream(found.one())
+
+
+def _own_columns(stream: Stream) -> dict[str, Any]:
+    requested = stream.events_requested
+    return {
+        "events_requested": None if requested is None else json.dumps(requested),
+        "description": stream.description,
+        "format": stream.format,
+    }
+
+
+async def _add_routes(
+    connection: Connection, project_id: int, target_id: int, event_types: tuple[str, ...]
+) -> None:
+    if event_types:
+        await connection.execute(
+            insert(routes),
+            [
+                {"project_id": project_id, "event_type": uri, "target_id": target_id}
+                for uri in event_types
+            ],
+        )
+
+
+async def change_stream(
+    connection: Connection, stream: Stream, *, events_delivered: tuple[str, ...]
+) -> None:
+    """Writes the editable properties of a stream, and its routes anew."""
+    await connection.execute(
+        update(targets)
+        .where(targets.c.id == stream.id)
+        .values(
+            method=_METHOD_WORDS[stream.method],
+            endpoint_url=stream.endpoint_url,
+            authorization_sealed=stream.authorization_sealed,
+        )
+    )
+    await connection.execute(
+        update(streams)
+        .where(streams.c.id == stream.id)
+        .values(**_own_columns(stream), updated_at=stream.updated_at)
+    )
+    await connection.execute(delete(routes).where(routes.c.target_id == stream.id))
+    await _add_routes(connection, stream.project_id, stream.id, events_delivered)
+
+
+async def change_status(
+    connection: Connection, stream: Stream, *, status: StreamStatus, reason: str | None, now: int
+) -> None:
+    """Writes the status of a stream."""
+    await connection.execute(
+        update(targets).where(targets.c.id == stream.id).values(status=status.value)
+    )
+    await connection.execute(
+        update(streams).where(streams.c.id == stream.id).values(reason=reason, updated_at=now)
+    )
+
+
+async def remove_stream(connection: Connection, stream: Stream) -> None:
+    """Deletes a stream with its target, lane and routes; its deliveries stay as history."""
+    await connection.execute(delete(routes).where(routes.c.target_id == stream.id))
+    await connection.execute(delete(lanes).where(lanes.c.target_id == stream.id))
+    await connection.execute(delete(streams).where(streams.c.id == stream.id))
+    await connection.execute(delete(targets).where(targets.c.id == stream.id))
+
+
+async def find_stream(
+    connection: Connection, *, receiver_id: int, stream_id: str, for_update: bool = False
+) -> Stream | None:
+    """A receiver's stream by its name; somebody else's is None like one that never was."""
+    query = _STREAM.where(targets.c.name == stream_id, streams.c.receiver_id == receiver_id)
+    found = await connection.execute(query.with_for_update() if for_update else query)
+    row = found.one_or_none()
+    return None if row is None else _stream(row)
+
+
+async def list_streams(connection: Connection, receiver_id: int) -> Sequence[Stream]:
+    """All streams of a receiver in the order in which they were made."""
+    found = await connection.execute(
+        _STREAM.where(streams.c.receiver_id == receiver_id).order_by(streams.c.id)
+    )
+    return [_stream(row) for row in found]
+
+
+async def count_streams(connection: Connection, receiver_id: int) -> int:
+    """How many streams a receiver has."""
+    found = await connection.execute(
+        select(func.count()).select_from(streams).where(streams.c.receiver_id == receiver_id)
+    )
+    return int(found.scalar_one())
+
+
+async def page_of_streams(
+    connection: Connection, *, project_id: int, after_id: int, limit: int
+) -> Sequence[tuple[Stream, str]]:
+    """A page of a project's streams, each with the `client_id` of its receiver."""
+    query = (
+        _STREAM.add_columns(receivers.c.client_id)
+        .join(receivers, receivers.c.id == streams.c.receiver_id)
+        .where(targets.c.project_id == project_id, streams.c.id > after_id)
+        .order_by(streams.c.id)
+        .limit(limit)
+    )
+    return [(_stream(row), row.client_id) for row in await connection.execute(query)]
+
+
+async def record_verification(connection: Connection, stream: Stream, *, now: int) -> None:
+    """Remembers when verification was last accepted."""
+    await connection.execute(
+        update(streams).where(streams.c.id == stream.id).values(last_verification_at=now)
+    )
