@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from keys import base64url
 from keys.errors import WrongSecretKey
 
-MIN_SECRET_CHARS: Final = 32
+MIN_SECRET_CHARS: Final = 16
 _VERSION: Final = "v1"
 _NONCE_BYTES: Final = 12
 _KEY_ID_BYTES: Final = 6
@@ -46,7 +46,7 @@ class SecretBox:
         """Derive the keys.
 
         Args:
-            secret: Seals and opens. At least 32 characters of randomness, not a password: the
+            secret: Seals and opens. At least 16 random characters (96 bits), not a password: the
                 derivation is fast and does not slow down guessing.
             previous: Earlier secrets; they open and never seal.
 

@@ -120,12 +120,23 @@ def secret_box_of(settings: Settings) -> SecretBox:
     if settings.secret_key is None:
         raise BadConfiguration(
             "SSF_SECRET_KEY is missing. It encrypts keys and credentials in the database; make "
-            "one with: openssl rand -base64 32"
+            "one with: openssl rand -base64 32 (`ssf serve --dev` makes its own)"
         )
     try:
         return SecretBox(settings.secret_key.get_secret_value())
     except ValueError as error:
         raise BadConfiguration(f"SSF_SECRET_KEY: {error}") from error
+
+
+def require_complete(settings: Settings) -> None:
+    """Refuses settings with which a transmitter could not be built, before anything is opened.
+
+    Raises:
+        BadConfiguration: A setting is missing or wrong.
+    """
+    issuer_of(settings)
+    secret_box_of(settings)
+    egress_policy(settings)
 
 
 async def build_transmitter(

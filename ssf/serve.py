@@ -15,10 +15,10 @@ from collections.abc import Awaitable, Callable, Iterator
 import uvicorn
 from typing_extensions import override
 
-from ssf.app import Transmitter, build_transmitter
+from ssf.app import Transmitter, build_transmitter, require_complete
 from ssf.clock import SystemClock
 from ssf.log import Log
-from ssf.settings import BadConfiguration, Settings
+from ssf.settings import STRONG_SECRET_CHARS, BadConfiguration, Settings
 from ssf.store.database import Database
 from ssf.store.sqlite_lock import SqliteLock
 
@@ -69,6 +69,8 @@ async def serve(
         StorageError: The database did not answer, or has the wrong schema.
     """
     clock = SystemClock()
+    require_complete(settings)
+    _warn_of_weak_secrets(settings, log)
     with _sole_user(database), _listening_socket(settings) as listening:
         try:
             await database.require_schema()
@@ -136,6 +138,13 @@ def _stopped_by_signals(stop: Callable[[str], None]) -> Iterator[None]:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
+
+
+def _warn_of_weak_secrets(settings: Settings, log: Log) -> None:
+    for name in ("admin_token", "secret_key"):
+        secret = getattr(settings, name)
+        if secret is not None and len(secret.get_secret_value()) < STRONG_SECRET_CHARS:
+            log.warning("serve.weak_secret", setting=f"SSF_{name.upper()}")
 
 
 @contextlib.contextmanager

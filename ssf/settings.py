@@ -9,9 +9,17 @@ import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 PREFIX = "SSF_"
 _NOT_SETTINGS = frozenset({"SSF_URL", "SSF_ENV"})
@@ -19,7 +27,9 @@ _NOT_SETTINGS = frozenset({"SSF_URL", "SSF_ENV"})
 
 _NOT_SETTINGS_PREFIX = "SSF_TEST_"
 CONFIGURATION_FILE = "ssf.toml"
-_MIN_SECRET_CHARS = 32
+_MIN_SECRET_CHARS = {"admin_token": 8, "secret_key": 16}
+STRONG_SECRET_CHARS = 32
+"""Shorter secrets are taken, and `ssf serve` says at each start that they are weak."""
 
 
 class BadConfiguration(Exception):
@@ -34,8 +44,8 @@ class Settings(BaseModel):
         database_url: `sqlite:///path` or `postgresql://user:password@host/name`.
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
-        admin_token: Opens `/admin/v1`, at least 32 characters; unset: the admin API is closed.
-        secret_key: Encrypts secrets at rest, at least 32 characters.
+        admin_token: Opens `/admin/v1`, 8 characters or more, better 32; unset: the admin API is closed.
+        secret_key: Encrypts secrets at rest, 16 characters or more, better 32.
         egress_allow: Networks that may be called although private, comma-separated, at any port.
         allow_http: Permits http issuers and push endpoints.
         log_level: debug, info, warning or error.
@@ -56,8 +66,8 @@ class Settings(BaseModel):
     database_url: str = "sqlite:///./ssf.db"
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65_535)
-    admin_token: SecretStr | None = Field(default=None, min_length=_MIN_SECRET_CHARS)
-    secret_key: SecretStr | None = Field(default=None, min_length=_MIN_SECRET_CHARS)
+    admin_token: SecretStr | None = None
+    secret_key: SecretStr | None = None
     egress_allow: str = ""
     allow_http: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -70,11 +80,15 @@ class Settings(BaseModel):
     sse_missing_required: Literal["reject", "delete"] = "reject"
     sse_auto_provision: bool = True
 
-    @model_validator(mode="after")
-    def _check_issuer_scheme(self) -> Self:
-        if self.issuer is not None and not self.issuer.startswith(("https://", "http://")):
-            raise ValueError("issuer must be an https URL")
-        return self
+    @field_validator("admin_token", "secret_key")
+    @classmethod
+    def _check_length(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        least = _MIN_SECRET_CHARS[info.field_name or ""]
+        if secret is not None and len(secret.get_secret_value()) < least:
+            raise ValueError(
+                f"needs at least {least} characters; make one with: openssl rand -base64 32"
+            )
+        return secret
 
 
 def read_settings(
@@ -160,8 +174,12 @@ def _require_known(name: str, where: str) -> None:
 def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
     lines = []
     for problem in error.errors(include_url=False, include_input=False):
-        name = str(problem["loc"][0]) if problem["loc"] else "issuer"
+        name = str(problem["loc"][0])
         lines.append(
-            f"{PREFIX}{name.upper()} (from {sources.get(name, 'its default')}): {problem['msg']}."
+            f"{PREFIX}{name.upper()} (from {sources.get(name, 'its default')}): {_sentence(problem['msg'])}."
         )
     return " ".join(lines)
+
+
+def _sentence(message: str) -> str:
+    return message.removeprefix("Value error, ")

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from keys.errors import WrongSecretKey
 from keys.secret_box import generate_secret
-from ssf.cli.dev_secrets import load_dev_secrets
+from ssf.cli.dev_secrets import find_dev_secrets
 from ssf.cli.endings import EXIT_BAD_CONFIGURATION, EXIT_REFUSED, EXIT_UNREACHABLE, Ending
 from ssf.clock import SystemClock
 from ssf.log import configure_log
@@ -99,11 +99,12 @@ async def _in_process(request: "httpx.Request", settings: Settings) -> Any:
     # Imported here: half a second that a command to a running server need not wait for.
     import httpx  # noqa: PLC0415
 
-    from ssf.app import build_transmitter, open_database  # noqa: PLC0415
+    from ssf.app import build_transmitter, open_database, require_complete  # noqa: PLC0415
     from ssf.store.sqlite_lock import SqliteLock  # noqa: PLC0415
 
     try:
         complete = _completed(settings)
+        require_complete(complete)
         opened = open_database(complete)
         lock = SqliteLock(complete.database_url) if opened.is_sqlite else None
         if lock is not None:
@@ -140,12 +141,15 @@ async def _in_process(request: "httpx.Request", settings: Settings) -> Any:
 
 
 def _completed(settings: Settings) -> Settings:
-    """The settings with what only a server needs filled in, as `ssf serve --dev` would."""
+    """The settings with what only a server needs filled in, as `ssf serve --dev` would have it."""
     values: dict[str, Any] = {"admin_token": SecretStr(generate_secret())}
     if settings.issuer is None:
         values |= {"issuer": _local_url(settings), "allow_http": True}
     if settings.secret_key is None:
-        values["secret_key"] = SecretStr(load_dev_secrets(settings.database_url).secret_key)
+        # Never made here: what a server encrypts with is the server's to say.
+        kept = find_dev_secrets(settings.database_url)
+        if kept is not None:
+            values["secret_key"] = SecretStr(kept.secret_key)
     return settings.model_copy(update=values)
 
 

@@ -30,11 +30,20 @@ def load_dev_secrets(database_url: str) -> DevSecrets:
     Raises:
         BadConfiguration: The file cannot be read or written.
     """
+    return find_dev_secrets(database_url) or _make(_path(database_url))
+
+
+def find_dev_secrets(database_url: str) -> DevSecrets | None:
+    """The development secrets that belong to a database; None when there are none.
+
+    Raises:
+        BadConfiguration: The file cannot be read.
+    """
     path = _path(database_url)
     try:
         return _read(path)
     except FileNotFoundError:
-        return _make(path)
+        return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadConfiguration(
             f"{path} cannot be read; move it away, and the database with it."

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,13 +88,12 @@ def _words(group: BaseExceptionGroup[Exception]) -> str:
 
 def _for_development(settings: Settings) -> Settings:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    values: dict[str, Any] = {"allow_http": True}
+    port = settings.port or _free_port()
+    values: dict[str, Any] = {"allow_http": True, "port": port}
     if not settings.egress_allow:
         values["egress_allow"] = _DEV_EGRESS
     if settings.issuer is None:
-        if not settings.port:
-            raise BadConfiguration("With --port 0 the issuer cannot be guessed; set SSF_ISSUER.")
-        values["issuer"] = f"http://{host}:{settings.port}"
+        values["issuer"] = f"http://{host}:{port}"
     secrets = load_dev_secrets(settings.database_url)
     if settings.admin_token is None:
         values["admin_token"] = secrets.admin_token
@@ -101,6 +101,14 @@ def _for_development(settings: Settings) -> Settings:
         values["secret_key"] = secrets.secret_key
     _tell(secrets, settings)
     return Settings(**{**settings.model_dump(exclude_unset=True), **values})
+
+
+def _free_port() -> int:
+    """A port that is free now, since the issuer's URL must be known before the socket is bound."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _tell(secrets: DevSecrets, settings: Settings) -> None:

@@ -16,13 +16,12 @@ from types import TracebackType
 from typing import Final, Self
 
 from aiohttp import (
+    ClientConnectionError,
     ClientError,
-    ClientOSError,
     ClientResponse,
     ClientSession,
     ClientTimeout,
     DummyCookieJar,
-    ServerDisconnectedError,
 )
 from aiohttp.abc import AbstractResolver
 from aiohttp.http_exceptions import HttpProcessingError
@@ -215,7 +214,7 @@ class EgressClient:
         target = URL(url, encoded=True)
         try:
             return await session.post(target, headers=fields, data=body, allow_redirects=False)
-        except (ServerDisconnectedError, ClientOSError):
+        except ClientConnectionError:
             if not attempt.met_closed_connection():
                 raise
         attempt.insists_on_new = True

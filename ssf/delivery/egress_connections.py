@@ -16,7 +16,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from aiohttp import AddrInfoType, ClientError, ClientRequest, ClientTimeout, TCPConnector
+from aiohttp import (
+    AddrInfoType,
+    ClientError,
+    ClientRequest,
+    ClientTimeout,
+    ServerDisconnectedError,
+    TCPConnector,
+)
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
@@ -194,7 +201,10 @@ class GuardedConnector(TCPConnector):
         while True:
             connection = await super().connect(req, traces, timeout)
             handler, transport = connection.protocol, connection.transport
-            if not isinstance(handler, AnswerHandler) or transport is None:
+            if handler is None or transport is None:  # lost as soon as it was made
+                connection.close()
+                raise ServerDisconnectedError
+            if not isinstance(handler, AnswerHandler):
                 connection.close()
                 raise TypeError("aiohttp did not use our protocol class")
             if not (attempt.insists_on_new and handler.has_served):

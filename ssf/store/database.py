@@ -70,8 +70,10 @@ class Database:
         if self.is_sqlite:
             self._writer = _sqlite_engine(url, begin="BEGIN IMMEDIATE", pool_size=1)
             self._readers = _sqlite_engine(url, begin="BEGIN", pool_size=_READERS)
-        else:
+        elif url.startswith(("postgresql:", "postgres:")):
             self._writer = self._readers = _postgresql_engine(url)
+        else:
+            raise ValueError("it begins with sqlite:/// or postgresql://")
         self._writing = asyncio.Lock()
 
     @asynccontextmanager
