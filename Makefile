@@ -32,7 +32,7 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -m "not e2e" tests/protocol tests/rules tests/keys
+	$(BIN)/pytest -q -m "not e2e" tests/protocol tests/rules tests/keys tests/receiver
 
 test: $(STAMP)
 	$(BIN)/pytest -q

@@ -68,7 +68,7 @@ class MemoryReplayGuard:
             ValueError: A number outside its range.
         """
         if keep_seconds <= 0 or max_entries < 1 or max_wait_seconds < 0:
-            raise ValueError("keep_seconds, max_entries, max_wait_seconds must not be negative")
+            raise ValueError("keep_seconds and max_entries must be > 0, max_wait_seconds >= 0")
         self._monotonic = monotonic
         self._keep_seconds = keep_seconds
         self._max_entries = max_entries

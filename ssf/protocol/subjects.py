@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ssf.protocol.errors import MalformedSubject
 from ssf.protocol.json_values import copy_json, quote, require_object, require_plain_json
@@ -28,6 +28,12 @@ from ssf.protocol.subject_formats import (
 __all__ = ["Subject", "covers", "opaque_subject", "parse_subject", "subjects_match"]
 
 _MAX_MEMBER_NAME_CHARS = 256
+
+
+_DEFINED_MEMBERS: Final = frozenset(
+    {"user", "device", "session", "application", "tenant", "org_unit", "group"}
+)
+"""Members of a complex subject that SSF 1.0 §3.2 defines; others are by agreement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +221,13 @@ def _parse_complex(value: dict[str, Any], field: str, *, strict: bool) -> _Parse
     """Members that together describe one subject, each a simple identifier (SSF 1.0 §3.2)."""
     members = {name: member for name, member in value.items() if name != "format"}
     if not strict:
-        members = {name: one for name, one in members.items() if isinstance(one, Mapping)}
+        # Unknown members are ignored, but never one that SSF defines: an event about a session
+        # of a user would turn into one about all of the user's sessions.
+        members = {
+            name: one
+            for name, one in members.items()
+            if isinstance(one, Mapping) or name in _DEFINED_MEMBERS
+        }
     if not 1 <= len(members) <= MAX_IDENTIFIERS:
         raise MalformedSubject(
             f"must have 1 to {MAX_IDENTIFIERS} members beside format, not {len(members)}",

@@ -388,3 +388,15 @@ def test_an_error_shows_no_identifier_and_no_raw_control_character():
     with pytest.raises(MalformedSubject) as caught:
         subject("email", email="secret-person")
     assert "secret-person" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["user", "device", "session", "application", "tenant", "org_unit", "group"]
+)
+def test_a_defined_complex_member_that_is_no_identifier_is_never_dropped(name):
+    """Without it the event would be about more than was meant: all sessions instead of one."""
+    other = {"format": "opaque", "id": "1"}
+    identifier = {"format": "complex", "tenant": other, "user": other, name: "no identifier"}
+    with pytest.raises(MalformedSubject) as caught:
+        parse_subject(identifier, strict=False)
+    assert caught.value.field == f"subject.{name}"
