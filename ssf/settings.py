@@ -63,7 +63,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     issuer: str | None = None
-    database_url: str = "sqlite:///./ssf.db"
+    database_url: str = Field(default="sqlite:///./ssf.db", repr=False)
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65_535)
     admin_token: SecretStr | None = None
@@ -124,8 +124,8 @@ def _from_file(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    except OSError as error:
-        raise BadConfiguration(f"{path} cannot be read: {error.strerror}.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadConfiguration(f"{path} cannot be read as UTF-8 text.") from error
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -136,7 +136,7 @@ class Receivers:
             )
             if found is None:
                 raise NotFound("There is no such receiver.", field="client_id")
-            for stream in await streams.list_streams(transaction, found.id):
+            for stream in await streams.list_streams(transaction, found.id, for_update=True):
                 await drop_waiting(
                     transaction, stream.id, outcome="receiver_removed", now=self._clock.now()
                 )

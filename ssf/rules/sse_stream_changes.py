@@ -58,6 +58,7 @@ def replace(
         ReadOnlyMismatch: A transmitter-supplied property has another value.
         MalformedStreamConfiguration: A property is missing or not what it should be.
     """
+    _require_types(body)
     shown = current.to_sse_v1()
     require_unchanged(body, {**shown, "stream_id": current.stream_id}, SSE_V1_READ_ONLY)
     return EditableProperties(
@@ -67,6 +68,16 @@ def replace(
         description=current.description,
         format=parse_format(body.get("format", body.get("subject_type"))),
     )
+
+
+def _require_types(body: Mapping[str, Any]) -> None:
+    """The first of the checks: a value of another type is no value to compare or judge."""
+    for name, kind in (("events_requested", list), ("delivery", dict)):
+        if name in body and not isinstance(body[name], kind):
+            words = "an array of strings" if kind is list else "an object"
+            raise MalformedStreamConfiguration(f"must be {words}", field=name)
+    if not isinstance(body.get("format"), str | None):
+        raise MalformedStreamConfiguration("must be a string", field="format")
 
 
 def _events_requested(

@@ -105,7 +105,7 @@ def require_unchanged(
     Source: SSF 1.0 §8.1.1.3 and §8.1.1.4; `events_delivered` means the value before the update.
     """
     for name in members:
-        if name in sent and not _same(sent[name], current.get(name)):
+        if name in sent and not _same(name, sent[name], current.get(name)):
             raise ReadOnlyMismatch(
                 f"{name} is supplied by the transmitter and cannot be changed; "
                 "leave it out or send the value that you read.",
@@ -113,13 +113,16 @@ def require_unchanged(
             )
 
 
-def _same(sent: Any, expected: Any) -> bool:
-    if isinstance(expected, list | str) and isinstance(sent, list):
-        wanted = [expected] if isinstance(expected, str) else expected
-        return all(isinstance(item, str) for item in sent) and set(sent) == set(wanted)
-    if isinstance(expected, list) and isinstance(sent, str):
-        return expected == [sent]
+def _same(name: str, sent: Any, expected: Any) -> bool:
+    if name == "aud":
+        sent, expected = _as_list(sent), _as_list(expected)
+    if isinstance(sent, list) and isinstance(expected, list):
+        return all(isinstance(item, str) for item in sent) and set(sent) == set(expected)
     return type(sent) is type(expected) and bool(sent == expected)
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
 
 def facade_stream(streams: Sequence[Stream]) -> Stream | None:

@@ -65,6 +65,10 @@ class Database:
         Raises:
             ValueError: The URL is none of these.
         """
+        try:
+            make_url(url)
+        except exc.ArgumentError as error:
+            raise ValueError("it begins with sqlite:/// or postgresql://") from error
         self.url = url
         self.is_sqlite = url.startswith("sqlite:")
         if self.is_sqlite:

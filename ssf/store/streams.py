@@ -163,11 +163,15 @@ async def find_stream(
     return None if row is None else _stream(row)
 
 
-async def list_streams(connection: Connection, receiver_id: int) -> Sequence[Stream]:
-    """All streams of a receiver in the order in which they were made."""
-    found = await connection.execute(
-        _STREAM.where(streams.c.receiver_id == receiver_id).order_by(streams.c.id)
-    )
+async def list_streams(
+    connection: Connection, receiver_id: int, *, for_update: bool = False
+) -> Sequence[Stream]:
+    """All streams of a receiver in the order in which they were made.
+
+    With `for_update`, events on their way to them are waited for, and no others come.
+    """
+    query = _STREAM.where(streams.c.receiver_id == receiver_id).order_by(streams.c.id)
+    found = await connection.execute(query.with_for_update() if for_update else query)
     return [_stream(row) for row in found]
 
 
