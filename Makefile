@@ -19,6 +19,7 @@ $(STAMP): pyproject.toml requirements/dev.lock
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q ssf receiver keys
 	@touch $(STAMP)
 
 demo: $(STAMP)

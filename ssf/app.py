@@ -169,7 +169,7 @@ async def build_transmitter(
     bell = Bell()
     async with database.transaction() as transaction:
         project_id = await ensure_default_project(transaction, now=clock.now())
-    await free_leases_of_the_dead(database)
+    await free_leases_of_the_dead(database, now=clock.now())
     signing_keys = SigningKeys(database, clock, secrets, project_id=project_id)
     await signing_keys.load(settings.signing_algorithm)
 
@@ -213,6 +213,7 @@ async def build_transmitter(
         clock=clock,
         random=random.SystemRandom().random,
         open_secret=streams.open_secret,
+        log=log,
     )
     worker = PushWorker(
         database=database,
@@ -244,6 +245,7 @@ async def build_transmitter(
     )
     receivers = Receivers(
         database,
+        bell,
         clock,
         random_bytes,
         tokens,
@@ -271,8 +273,10 @@ async def build_transmitter(
     )
     app = Starlette(
         routes=Dispatcher(tokens, clock, log).routes(operations),
-        exception_handlers={404: no_such_path, 405: no_such_path},
+        exception_handlers={404: no_such_path},
     )
+    # A redirect would be built from the Host header, and a path with a slash more is another path.
+    app.router.redirect_slashes = False
     return Transmitter(app=app, operations=operations, worker=worker, egress=egress, bell=bell)
 
 
@@ -291,10 +295,10 @@ def _checks(
 
 async def _database_word(database: Database) -> str:
     try:
-        async with database.reading():
-            return "ok"
+        await database.ping()
     except StorageError as error:
         return error.code
+    return "ok"
 
 
 def _worker_word(worker: PushWorker, clock: Clock) -> str:

@@ -3,13 +3,13 @@
 Never in a log: a token, a SET, a subject, an `Authorization` value, a secret.
 """
 
+import json
 import logging
 import sys
+import traceback
 from typing import Any, Protocol, cast
 
 import structlog
-
-LEVELS = ("debug", "info", "warning", "error")
 
 
 class Log(Protocol):
@@ -31,9 +31,33 @@ class Log(Protocol):
         """What an operator should look at now."""
         ...
 
-    def exception(self, action: str, **fields: Any) -> Any:
-        """An error that we did not expect, with where it came from."""
-        ...
+
+def origin_of(error: BaseException) -> dict[str, Any]:
+    """Where an error came from, as fields of a line: classes and frames, never its message.
+
+    Messages of drivers and libraries quote what they were given: a subject, a token, a row.
+    """
+    chain: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None and len(chain) < 5:
+        chain.append(type(cause).__name__)
+        cause = cause.__cause__ or cause.__context__
+    return {"error": " < ".join(chain), "stack": "".join(traceback.format_tb(error.__traceback__))}
+
+
+class _JsonLine(logging.Formatter):
+    """Lines of the libraries, in the shape of ours."""
+
+    def format(self, record: logging.LogRecord) -> str:  # type: ignore[explicit-override]
+        line = {
+            "logger": record.name,
+            "message": record.getMessage(),
+            "level": record.levelname.lower(),
+            "action": "library",
+        }
+        if record.exc_info and record.exc_info[1]:
+            line |= origin_of(record.exc_info[1])
+        return json.dumps(line)
 
 
 def configure_log(level: str) -> Log:
@@ -42,7 +66,6 @@ def configure_log(level: str) -> Log:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
             structlog.processors.EventRenamer("action"),
             structlog.processors.JSONRenderer(),
         ],
@@ -50,9 +73,7 @@ def configure_log(level: str) -> Log:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(
-        level=logging.WARNING,
-        format='{"action": "library", "logger": "%(name)s", "level": "%(levelname)s", "message": "%(message)s"}',
-        force=True,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonLine())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     return cast(Log, structlog.get_logger())

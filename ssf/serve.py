@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import uvicorn
 from typing_extensions import override
 
+from ssf.api.bounded_http import BoundedHttpProtocol
 from ssf.app import Transmitter, build_transmitter, require_complete
 from ssf.clock import SystemClock
 from ssf.log import Log
@@ -26,7 +27,6 @@ DRAIN_SECONDS = 20
 """How long requests that are being answered may take after the first signal."""
 
 _BACKLOG = 2048
-_MAX_HEADER_BYTES = 65_536
 
 
 class SiblingEnded(Exception):
@@ -101,7 +101,7 @@ async def _run_siblings(
         access_log=False,
         server_header=False,
         backlog=_BACKLOG,
-        h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
+        http=BoundedHttpProtocol,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     server = _Server(config, announce)

@@ -6,6 +6,7 @@ do not know is refused, since a setting that is silently ignored is a trap.
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,9 @@ _NOT_SETTINGS = frozenset({"SSF_URL", "SSF_ENV"})
 _NOT_SETTINGS_PREFIX = "SSF_TEST_"
 CONFIGURATION_FILE = "ssf.toml"
 _MIN_SECRET_CHARS = {"admin_token": 8, "secret_key": 16}
+_BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+"""What can stand behind `Authorization: Bearer` (RFC 6750 §2.1)."""
+
 STRONG_SECRET_CHARS = 32
 """Shorter secrets are taken, and `ssf serve` says at each start that they are weak."""
 
@@ -89,6 +93,13 @@ class Settings(BaseModel):
                 f"needs at least {least} characters; make one with: openssl rand -base64 32"
             )
         return secret
+
+    @field_validator("admin_token")
+    @classmethod
+    def _check_alphabet(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not _BEARER_TOKEN.fullmatch(token.get_secret_value()):
+            raise ValueError("may hold letters, digits and -._~+/ only, and = at its end")
+        return token
 
 
 def read_settings(

@@ -54,6 +54,8 @@ def _run_apart(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _prepare(server: PostgresServer) -> None:
+    if server.is_ours:
+        await server.hurry()
     await server.make_template()
     database = Database(server.template_url)
     await database.migrate()

@@ -181,7 +181,7 @@ def _parsed(model: type[_Model], body: dict[str, Any]) -> _Model:
         return model.model_validate(body)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        field = ".".join(str(part) for part in problem["loc"])[:255]
+        field = str(problem["loc"][0])[:255]
         raise InvalidRequest(f"{field}: {problem['msg']}.", field=field) from None
 
 
@@ -193,6 +193,7 @@ def _offered(request: Request, raw: bytes) -> OfferedEvent:
         uri, payload = next(iter(shaped.events.items()))
         return OfferedEvent(
             event_type=uri,
+            type_field=f"events.{uri}",
             event_field=f"events.{uri}",
             subject=shaped.sub_id,
             subject_field="sub_id",
@@ -206,6 +207,7 @@ def _offered(request: Request, raw: bytes) -> OfferedEvent:
     plain = _parsed(EventBody, body)
     return OfferedEvent(
         event_type=plain.event_type,
+        type_field="event_type",
         event_field="payload",
         subject=plain.subject,
         subject_field="subject",

@@ -14,6 +14,7 @@ from ssf.rules.errors import (
     IdempotencyKeyReused,
     InsufficientScope,
     InvalidRequest,
+    MalformedCredentials,
     NotAuthenticated,
     NotFound,
     Refusal,
@@ -74,43 +75,49 @@ def status_of(error: Exception) -> int:
 
 def error_response(error: Exception) -> Response:
     """The answer to a request that ended with this exception."""
-    match error:
-        case HttpRefusal():
-            return _body(error.status, error.err, error.description, error.field, error.headers)
-        case NotAuthenticated():
-            challenge = 'Bearer error="invalid_token"' if error.presented else "Bearer"
-            return _refused(error, {"WWW-Authenticate": challenge})
-        case InsufficientScope():
-            challenge = f'Bearer error="insufficient_scope", scope="{error.scope}"'
-            return _refused(error, {"WWW-Authenticate": challenge})
-        case VerificationTooSoon():
-            return _refused(error, {"Retry-After": str(error.retry_after_seconds)})
-        case Refusal():
-            return _refused(error, {})
-        case ProtocolError():
-            description = f"{error.field}: {error.reason}."
-            return _body(status_of(error), error.code, description, error.field, {})
-        case InvalidJson():
-            status = 413 if error.code == "too_large" else status_of(error)
-            return _body(status, error.code, f"The body cannot be read: {error.reason}.", None, {})
-        case StorageError():
-            wait = error.retry_after_seconds
-            headers = {} if wait is None else {"Retry-After": str(wait)}
-            description = "The transmitter cannot reach its storage as it should; try again later."
-            return _body(status_of(error), error.code, description, None, headers)
-        case _:
-            description = "The transmitter failed; its log says why. Nothing is known to be stored."
-            return _body(500, "internal_error", description, None, {})
-
-
-def _refused(error: Refusal, headers: dict[str, str]) -> Response:
-    return _body(status_of(error), error.code, error.description, error.field, headers)
-
-
-def _body(
-    status: int, err: str, description: str, field: str | None, headers: dict[str, str]
-) -> Response:
+    status, err, description, field = _words(error)
     body = {"err": err, "description": description}
     if field is not None:
         body["field"] = field
-    return json_response(body, status=status, headers=headers)
+    return json_response(body, status=status, headers=_headers(error))
+
+
+def _words(error: Exception) -> tuple[int, str, str, str | None]:
+    """Status, code, sentence and field."""
+    match error:
+        case HttpRefusal():
+            return error.status, error.err, error.description, error.field
+        case Refusal():
+            return status_of(error), error.code, error.description, error.field
+        case ProtocolError():
+            description = f"{error.field}: {error.reason}."
+            return status_of(error), error.code, description, error.field
+        case InvalidJson():
+            status = 413 if error.code == "too_large" else status_of(error)
+            return status, error.code, f"The body cannot be read: {error.reason}.", None
+        case StorageError():
+            description = "The transmitter cannot reach its storage as it should; try again later."
+            return status_of(error), error.code, description, None
+        case _:
+            description = "The transmitter failed; its log says why. Nothing is known to be stored."
+            return 500, "internal_error", description, None
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    match error:
+        case HttpRefusal():
+            return error.headers
+        case NotAuthenticated():
+            challenge = 'Bearer error="invalid_token"' if error.presented else "Bearer"
+            return {"WWW-Authenticate": challenge}
+        case MalformedCredentials():
+            return {"WWW-Authenticate": 'Bearer error="invalid_request"'}
+        case InsufficientScope():
+            challenge = f'Bearer error="insufficient_scope", scope="{error.scope}"'
+            return {"WWW-Authenticate": challenge}
+        case VerificationTooSoon():
+            return {"Retry-After": str(error.retry_after_seconds)}
+        case StorageError() if error.retry_after_seconds is not None:
+            return {"Retry-After": str(error.retry_after_seconds)}
+        case _:
+            return {}

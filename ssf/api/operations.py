@@ -16,7 +16,7 @@ from ssf.api.errors import HttpRefusal, error_response
 from ssf.clock import Clock
 from ssf.control.access_tokens import AccessTokens
 from ssf.control.callers import Caller
-from ssf.log import Log
+from ssf.log import Log, origin_of
 from ssf.rules.access import Scope, require_any_scope
 from ssf.rules.errors import NotFound
 
@@ -66,8 +66,10 @@ class Dispatcher:
         async def respond(request: Request) -> Response:
             return await self._respond(request, path, by_method)
 
+        route = Route(path, respond)
         # All methods come here, so that 405 has our body and is logged like everything else.
-        return Route(path, respond, methods=[*_METHODS])
+        route.methods = None
+        return route
 
     async def _respond(
         self, request: Request, path: str, by_method: Mapping[str, AnyOperation]
@@ -87,7 +89,7 @@ class Dispatcher:
             failure = error
             response = error_response(error)
         if failure is not None and response.status_code >= 500:
-            self._log.exception("request.failed", path=path, exc_info=failure)
+            self._log.error("request.failed", path=path, **origin_of(failure))
         self._log.info(
             "request",
             method=request.method,
@@ -97,9 +99,6 @@ class Dispatcher:
             duration_ms=round((self._clock.monotonic() - started) * 1000, 1),
         )
         return response
-
-
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def _operation(request: Request, by_method: Mapping[str, AnyOperation]) -> AnyOperation:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from ssf.api.request_body import json_object
 from ssf.api.responses import json_response
 from ssf.control.polling import PollAnswer, PollRequest, SetError
+from ssf.protocol.errors import printable
 from ssf.rules.errors import InvalidRequest
 
 MAX_ACKS = 10_000
@@ -92,8 +93,8 @@ def _set_error(jti: str, said: object) -> SetError:
     description = said.get("description")
     if description is not None and not isinstance(description, str):
         raise InvalidRequest("description is a string.", field="setErrs")
-    words = None if description is None else description[:_MAX_WORDS_CHARS]
-    return SetError(jti=jti, err=said["err"][:_MAX_WORDS_CHARS], description=words)
+    words = None if description is None else printable(description, _MAX_WORDS_CHARS)
+    return SetError(jti=jti, err=printable(said["err"], _MAX_WORDS_CHARS), description=words)
 
 
 def _is_jti(value: object) -> bool:

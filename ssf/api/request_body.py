@@ -11,6 +11,7 @@ from ssf.protocol.push import media_type
 
 MAX_BODY_BYTES = 1_048_576
 MAX_EVENT_BODY_BYTES = 65_536
+_MAX_DIGITS = 15
 BODY_SECONDS = 10.0
 """How long a client may take to send its body."""
 
@@ -76,7 +77,8 @@ async def raw_body(request: Request, *, max_bytes: int = MAX_BODY_BYTES) -> byte
         HttpRefusal: 413 when it is longer, 408 when it does not come in time.
     """
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > max_bytes:
+    is_number = declared.isascii() and declared.isdigit()
+    if is_number and (len(declared) > _MAX_DIGITS or int(declared) > max_bytes):
         raise _too_large(max_bytes)
     chunks: list[bytes] = []
     size_bytes = 0

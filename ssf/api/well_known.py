@@ -1,6 +1,7 @@
 """What anybody may read: the transmitter's metadata and its public keys."""
 
 from collections.abc import Callable
+from urllib.parse import unquote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -40,7 +41,7 @@ class WellKnown:
         """The metadata at the path that the issuer prescribes, and the keys."""
         return [
             PublicOperation(
-                method="GET", path=well_known_path(self._issuer), endpoint=self.metadata
+                method="GET", path=unquote(well_known_path(self._issuer)), endpoint=self.metadata
             ),
             PublicOperation(method="GET", path="/jwks.json", endpoint=self.jwks),
         ]

@@ -16,7 +16,13 @@ from pydantic import SecretStr
 from keys.errors import WrongSecretKey
 from keys.secret_box import generate_secret
 from ssf.cli.dev_secrets import find_dev_secrets
-from ssf.cli.endings import EXIT_BAD_CONFIGURATION, EXIT_REFUSED, EXIT_UNREACHABLE, Ending
+from ssf.cli.endings import (
+    EXIT_BAD_CONFIGURATION,
+    EXIT_REFUSED,
+    EXIT_UNREACHABLE,
+    EXIT_USAGE,
+    Ending,
+)
 from ssf.clock import SystemClock
 from ssf.log import configure_log
 from ssf.rules.storage_errors import DatabaseInUse, SchemaOutdated, StorageError
@@ -60,13 +66,16 @@ def call(
         )
     except BadConfiguration as error:
         raise Ending(str(error), EXIT_BAD_CONFIGURATION) from error
-    request = httpx.Request(
-        method,
-        f"{url or _local_url(settings)}{path}",
-        json=body,
-        params=None if query is None else {k: v for k, v in query.items() if v is not None},
-        headers=headers,
-    )
+    try:
+        request = httpx.Request(
+            method,
+            f"{url or _local_url(settings)}{path}",
+            json=body,
+            params=None if query is None else {k: v for k, v in query.items() if v is not None},
+            headers=headers,
+        )
+    except (httpx.InvalidURL, ValueError) as error:
+        raise Ending(f"that cannot be sent: {error}.", EXIT_USAGE) from error
     token = settings.admin_token
     if database is None and (url is not None or token is not None):
         return _over_the_network(request, None if token is None else token.get_secret_value())
@@ -86,7 +95,7 @@ def _over_the_network(request: "httpx.Request", token: str | None) -> Any:
     try:
         with httpx.Client(timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
             return _content(client.send(request))
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         server = f"{request.url.scheme}://{request.url.netloc.decode('ascii')}"
         raise Ending(
             f"no server answers at {server}; start one with `ssf serve`, name it with --url, or "

@@ -1,10 +1,11 @@
 """`ssf emit`."""
 
-import json
 from typing import Annotated, Any
 
 import typer
 
+from keys.errors import InvalidJson
+from keys.strict_json import loads
 from ssf.cli.admin_client import Database, Json, Url, call
 from ssf.cli.endings import EXIT_USAGE, Ending
 from ssf.cli.output import print_json
@@ -50,6 +51,6 @@ def emit(
 
 def _json(text: str, option: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError as error:
-        raise Ending(f"{option} is not JSON: {error}.", EXIT_USAGE) from error
+        return loads(text)
+    except InvalidJson as error:
+        raise Ending(f"{option} cannot be read: {error.reason}.", EXIT_USAGE) from error

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from ssf.cli.admin_client import Json
 from ssf.cli.endings import EXIT_BAD_CONFIGURATION, EXIT_UNREACHABLE, Ending
+from ssf.cli.output import print_json
 from ssf.rules.storage_errors import StorageError
 from ssf.settings import BadConfiguration, read_settings
 
@@ -16,6 +18,7 @@ def migrate(
     database: Annotated[
         str | None, typer.Option(help="sqlite:///path or postgresql://user:password@host/name")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Bring the tables of the database to what this program needs. Running it again is harmless."""
     from ssf.app import open_database  # noqa: PLC0415 - the other commands need none of it
@@ -36,4 +39,7 @@ def migrate(
         raise Ending(str(error), EXIT_BAD_CONFIGURATION) from error
     except StorageError as error:
         raise Ending(str(error), EXIT_UNREACHABLE) from error
+    if as_json:
+        print_json({"migrated": True})
+        return
     print("ssf: the database is up to date")

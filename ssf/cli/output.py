@@ -1,8 +1,12 @@
 """What commands print."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from ssf.protocol.errors import printable
+
+_MAX_CELL_CHARS = 300
 
 
 def print_json(value: Any) -> None:
@@ -15,8 +19,16 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     # Imported here: `ssf serve` prints none and need not wait for it.
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     table = Table(*columns)
     for row in rows:
-        table.add_row(*row)
+        # Text, since a receiver's words in square brackets are no markup of ours.
+        table.add_row(*(Text(printable(cell, _MAX_CELL_CHARS)) for cell in row))
     Console().print(table)
+
+
+def print_page_end(page: Mapping[str, Any]) -> None:
+    """Says how to see what follows a page; nothing when nothing does."""
+    if "next" in page:
+        print(f"There is more: --after {page['next']}")

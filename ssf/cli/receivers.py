@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ssf.cli.admin_client import Database, Json, Url, call
-from ssf.cli.output import print_json, print_table
+from ssf.cli.output import print_json, print_page_end, print_table
 
 app = typer.Typer(help="Receivers: the parties that ask for streams.", no_args_is_help=True)
 
@@ -69,6 +69,7 @@ def list_receivers(
         ("client_id", "name", "audience"),
         [(r["client_id"], r["name"], ", ".join(r["audience"])) for r in page["receivers"]],
     )
+    print_page_end(page)
 
 
 @app.command("show")
@@ -85,7 +86,12 @@ def show(
 
 
 @app.command("remove")
-def remove(client_id: ClientId, url: Url = None, database: Database = None) -> None:
+def remove(
+    client_id: ClientId, url: Url = None, database: Database = None, as_json: Json = False
+) -> None:
     """Remove a receiver with its tokens and streams; what waits for it is dropped."""
     call("DELETE", f"/admin/v1/receivers/{client_id}", url=url, database=database)
+    if as_json:
+        print_json({"removed": client_id})
+        return
     print(f"ssf: {client_id} is removed")

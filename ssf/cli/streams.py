@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ssf.cli.admin_client import Database, Json, Url, call
-from ssf.cli.output import print_json, print_table
+from ssf.cli.output import print_json, print_page_end, print_table
 
 app = typer.Typer(help="Streams, of all receivers.", no_args_is_help=True)
 deliveries_app = typer.Typer(help="Deliveries: events on their way.", no_args_is_help=True)
@@ -30,6 +30,7 @@ def list_streams(
         return
     columns = ("stream_id", "client_id", "status", "method", "endpoint_url")
     print_table(columns, [[stream[c] or "" for c in columns] for stream in page["streams"]])
+    print_page_end(page)
 
 
 @deliveries_app.command("list")
@@ -60,3 +61,4 @@ def list_deliveries(
     columns = ("event_id", "stream_id", "state", "attempts", "last_outcome")
     rows = [[str(d[c]) if d[c] is not None else "" for c in columns] for d in page["deliveries"]]
     print_table(columns, rows)
+    print_page_end(page)

@@ -7,7 +7,7 @@ import re
 from ssf.clock import Clock
 from ssf.control.callers import Caller
 from ssf.rules.access import ADMIN_SCOPES, RECEIVER_SCOPES
-from ssf.rules.errors import NotAuthenticated
+from ssf.rules.errors import MalformedCredentials, NotAuthenticated
 from ssf.rules.identifiers import RandomBytes, new_secret
 from ssf.store import receivers
 from ssf.store.database import Connection, Database
@@ -62,12 +62,17 @@ class AccessTokens:
 
         Raises:
             NotAuthenticated: No token, or none that we issued.
+            MalformedCredentials: There is a `Bearer`, but no token can be read behind it.
         """
         if authorization is None:
             raise NotAuthenticated("This needs an access token.", presented=False)
+        if authorization.partition(" ")[0].lower() != "bearer":
+            raise NotAuthenticated("Send the token as: Authorization: Bearer …", presented=False)
         match = _BEARER.fullmatch(authorization)
         if match is None:
-            raise NotAuthenticated("Send the token as: Authorization: Bearer …", presented=False)
+            raise MalformedCredentials(
+                "After Bearer there must be one token and nothing else.", field="Authorization"
+            )
         digest = _digest(match[1])
         if self._admin_digest is not None and hmac.compare_digest(digest, self._admin_digest):
             return Caller(

@@ -8,8 +8,11 @@ from typing import Any
 from ssf.control.callers import Caller
 from ssf.pipeline.new_event import IdempotencyKey, NewEvent, Published
 from ssf.pipeline.publish import Publisher
-from ssf.protocol.event_types import PROTOCOL_EVENT_TYPE_URIS, find_event_type
-from ssf.protocol.events import parse_event
+from ssf.protocol.event_types import (
+    EVENT_CLASSES,
+    PROTOCOL_EVENT_TYPE_URIS,
+    find_event_type,
+)
 from ssf.protocol.subjects import parse_subject
 from ssf.rules.errors import InvalidRequest
 
@@ -20,6 +23,7 @@ class OfferedEvent:
 
     Attributes:
         event_type: URI or short name.
+        type_field: Path of the event type in the request, for errors.
         event_field: Path of the payload in the request, for errors.
         subject: JSON value.
         subject_field: Path of the subject in the request, for errors.
@@ -31,6 +35,7 @@ class OfferedEvent:
     """
 
     event_type: str
+    type_field: str
     event_field: str
     subject: Any
     subject_field: str
@@ -57,14 +62,17 @@ class Events:
             InvalidRequest: The event type is one that only the transmitter emits.
             IdempotencyKeyReused: The key was used for another event.
         """
-        event_type = find_event_type(offered.event_type)
+        event_type = find_event_type(offered.event_type, field=offered.type_field)
         if event_type.uri in PROTOCOL_EVENT_TYPE_URIS:
             raise InvalidRequest(
-                f"{event_type.name} events are made by the transmitter itself.", field="event_type"
+                f"{event_type.name} events are made by the transmitter itself.",
+                field=offered.type_field,
             )
-        payload: Mapping[str, Any] = parse_event(
-            event_type.uri, offered.payload, field=offered.event_field
-        ).to_payload()
+        payload: Mapping[str, Any] = (
+            EVENT_CLASSES[event_type.uri]
+            .from_payload(offered.payload, field=offered.event_field)
+            .to_payload()
+        )
         event = NewEvent(
             project_id=caller.project_id,
             event_type=event_type.uri,

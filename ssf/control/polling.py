@@ -37,8 +37,11 @@ class Polling:
     async def poll_facade(self, caller: Caller, request: PollRequest) -> PollAnswer:
         """As `poll`, for the one stream that the older profile knows."""
         receiver = caller.require_receiver()
-        async with self._database.transaction() as transaction:
-            stream = await self._streams.provide_facade(transaction, receiver)
+        async with self._database.reading() as connection:
+            stream = await self._streams.facade(connection, receiver)
+        if not stream.id:
+            async with self._database.transaction() as transaction:
+                stream = await self._streams.provide_facade(transaction, receiver)
         return await self._poll(receiver, stream, request)
 
     async def _poll(self, receiver: Receiver, stream: Stream, request: PollRequest) -> PollAnswer:

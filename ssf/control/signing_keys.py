@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 from keys.keyring import Keyring, KeyState, SigningKey, generate_signing_key, load_signing_key
+from keys.secret_box import SecretBox
 from ssf.clock import Clock
-from ssf.control.streams import SecretBox
 from ssf.store import signing_keys
 from ssf.store.database import Database
 from ssf.store.signing_keys import SealedSigningKey

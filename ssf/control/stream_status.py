@@ -12,7 +12,7 @@ from ssf.rules.stream_status import StreamStatus
 from ssf.store import lanes, streams
 from ssf.store.bell import Bell
 from ssf.store.database import Database
-from ssf.store.deliveries import drop_waiting
+from ssf.store.deliveries import drop_waiting, make_waiting_due
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +65,13 @@ class StreamStatuses:
         now = self._clock.now()
         async with self._database.transaction() as transaction:
             stream = await self._streams.owned(transaction, receiver, stream_id, for_update=True)
+            await lanes.lock(transaction, stream.id)
             await streams.change_status(transaction, stream, status=status, reason=reason, now=now)
             if status is StreamStatus.DISABLED:
                 await drop_waiting(transaction, stream.id, outcome="stream_disabled", now=now)
             if status is StreamStatus.ENABLED:
-                await lanes.make_due_again(transaction, stream.id)
+                await make_waiting_due(transaction, stream.id, now=now)
+                await lanes.resume(transaction, stream.id, now=now)
         self._bell.ring(Bell.PUSH)
         self._bell.ring(stream.id)
         return StreamStatusView(stream_id=stream_id, status=status, reason=reason)

@@ -7,15 +7,15 @@ passes, and two changes at once cannot lose one.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
 
+from keys.secret_box import SecretBox
 from ssf.clock import Clock
 from ssf.control.callers import Caller
 from ssf.control.receivers import events_supported
 from ssf.protocol.stream_configuration import Delivery, DeliveryMethod, StreamConfiguration
 from ssf.rules.egress import EgressPolicy, check_url
 from ssf.rules.endpoints import Endpoints
-from ssf.rules.errors import Conflict, NotFound, ReadOnlyMismatch
+from ssf.rules.errors import Conflict, NotAuthenticated, NotFound, ReadOnlyMismatch
 from ssf.rules.identifiers import RandomBytes, new_stream_id
 from ssf.rules.receivers import Receiver
 from ssf.rules.stream_status import StreamStatus
@@ -29,22 +29,10 @@ from ssf.rules.streams import (
 from ssf.store import lanes, receivers, streams
 from ssf.store.bell import Bell
 from ssf.store.database import Connection, Database
-from ssf.store.deliveries import drop_waiting
+from ssf.store.deliveries import drop_waiting, make_waiting_due
 
 Change = Callable[[StreamConfiguration], EditableProperties]
 """What a request makes of a configuration; raises a refusal when it may not."""
-
-
-class SecretBox(Protocol):
-    """Encrypts secrets at rest."""
-
-    def encrypt(self, plaintext: bytes, *, context: str) -> str:
-        """The sealed form."""
-        ...
-
-    def decrypt(self, sealed: str, *, context: str) -> bytes:
-        """What was sealed."""
-        ...
 
 
 class Streams:
@@ -90,7 +78,8 @@ class Streams:
             UrlRefused: The push URL is one that we would not call.
         """
         receiver = caller.require_receiver()
-        new = self._edited(self._default_stream(receiver, Profile.SSF), asked)
+        blank = self._default_stream(receiver, Profile.SSF)
+        new = self._edited(blank, asked, self._endpoints.poll_url(blank.stream_id))
         async with self._database.transaction() as transaction:
             stream = await self._add(transaction, receiver, new)
         return self.configuration(receiver, stream)
@@ -123,8 +112,14 @@ class Streams:
         receiver = caller.require_receiver()
         async with self._database.transaction() as transaction:
             stream = await self.owned(transaction, receiver, stream_id, for_update=True)
-            changed = await self._change(transaction, receiver, stream, change)
-        self._bell.ring(Bell.PUSH)
+            changed = await self._change(
+                transaction,
+                receiver,
+                stream,
+                change(self.configuration(receiver, stream)),
+                self._endpoints.poll_url(stream_id),
+            )
+        self._ring_for(changed)
         return self.configuration(receiver, changed)
 
     async def delete(self, caller: Caller, stream_id: str) -> None:
@@ -149,7 +144,7 @@ class Streams:
         """
         receiver = caller.require_receiver()
         async with self._database.reading() as connection:
-            stream = await self._facade(connection, receiver)
+            stream = await self.facade(connection, receiver)
         return self._sse_configuration(receiver, stream)
 
     async def replace_facade(self, caller: Caller, change: Change) -> StreamConfiguration:
@@ -162,15 +157,15 @@ class Streams:
         receiver = caller.require_receiver()
         async with self._database.transaction() as transaction:
             await self._lock(transaction, receiver)
-            stream = await self._facade(transaction, receiver)
+            stream = await self.facade(transaction, receiver, for_update=True)
+            asked = change(self._sse_configuration(receiver, stream))
+            poll_url = self._endpoints.sse_poll_url
             if stream.id:
-                changed = await self._change(
-                    transaction, receiver, stream, self._in_sse_words(receiver, stream, change)
-                )
+                changed = await self._change(transaction, receiver, stream, asked, poll_url)
             else:
-                asked = change(self._sse_configuration(receiver, stream))
-                changed = await self._add(transaction, receiver, self._edited(stream, asked))
-        self._bell.ring(Bell.PUSH)
+                new = self._edited(stream, asked, poll_url)
+                changed = await self._add(transaction, receiver, new)
+        self._ring_for(changed)
         return self._sse_configuration(receiver, changed)
 
     async def delete_facade(self, caller: Caller) -> None:
@@ -182,7 +177,7 @@ class Streams:
         receiver = caller.require_receiver()
         async with self._database.transaction() as transaction:
             await self._lock(transaction, receiver)
-            stream = await self._facade(transaction, receiver)
+            stream = await self.facade(transaction, receiver, for_update=True)
             if stream.id:
                 await self._remove(transaction, stream)
         self._bell.ring(stream.id)
@@ -194,10 +189,28 @@ class Streams:
             NotFound: There is none, and none is provided by itself.
         """
         await self._lock(transaction, receiver)
-        stream = await self._facade(transaction, receiver)
+        stream = await self.facade(transaction, receiver, for_update=True)
         return stream if stream.id else await self._add(transaction, receiver, stream)
 
     # ------------------------------------------------------------------ for this layer
+
+    async def facade(
+        self, connection: Connection, receiver: Receiver, *, for_update: bool = False
+    ) -> Stream:
+        """The one stream that the older profile shows; number 0 while it is nowhere yet.
+
+        Raises:
+            NotFound: There is none, and none is provided by itself.
+        """
+        found = await streams.list_streams(connection, receiver.id, for_update=for_update)
+        stream = facade_stream(found)
+        if stream is not None:
+            return stream
+        limit = receiver.max_streams
+        is_at_limit = limit is not None and len(found) >= limit
+        if is_at_limit or not self._sse_auto_provision:
+            raise NotFound("There is no stream that this profile could show.")
+        return self._default_stream(receiver, Profile.SSE)
 
     async def owned(
         self,
@@ -271,14 +284,6 @@ class Streams:
             updated_at=now,
         )
 
-    async def _facade(self, connection: Connection, receiver: Receiver) -> Stream:
-        stream = facade_stream(await streams.list_streams(connection, receiver.id))
-        if stream is not None:
-            return stream
-        if not self._sse_auto_provision:
-            raise NotFound("There is no stream.")
-        return self._default_stream(receiver, Profile.SSE)
-
     def _sse_configuration(self, receiver: Receiver, stream: Stream) -> StreamConfiguration:
         shown = self.configuration(receiver, stream)
         if stream.method is DeliveryMethod.PUSH:
@@ -286,9 +291,6 @@ class Streams:
         return replace(
             shown, delivery=replace(shown.delivery, endpoint_url=self._endpoints.sse_poll_url)
         )
-
-    def _in_sse_words(self, receiver: Receiver, stream: Stream, change: Change) -> Change:
-        return lambda _current: change(self._sse_configuration(receiver, stream))
 
     async def _add(self, transaction: Connection, receiver: Receiver, new: Stream) -> Stream:
         await self._lock(transaction, receiver)
@@ -303,34 +305,45 @@ class Streams:
 
     async def _lock(self, transaction: Connection, receiver: Receiver) -> None:
         """Of two requests that both make a stream, one sees what the other has made."""
-        await receivers.find_receiver(
+        found = await receivers.find_receiver(
             transaction,
             project_id=receiver.project_id,
             client_id=receiver.client_id,
             for_update=True,
         )
+        if found is None:
+            raise NotAuthenticated("The receiver has been removed.", presented=True)
 
     async def _change(
-        self, transaction: Connection, receiver: Receiver, stream: Stream, change: Change
+        self,
+        transaction: Connection,
+        receiver: Receiver,
+        stream: Stream,
+        asked: EditableProperties,
+        poll_url: str,
     ) -> Stream:
-        asked = change(self.configuration(receiver, stream))
-        changed = self._edited(stream, asked)
+        changed = self._edited(stream, asked, poll_url)
         delivered = events_delivered(events_supported(receiver), changed.events_requested or ())
         await streams.change_stream(transaction, changed, events_delivered=delivered)
-        if stream.method is not DeliveryMethod.PUSH and changed.method is DeliveryMethod.PUSH:
-            # What nobody has polled yet moves along and is pushed from now on.
-            await lanes.make_due_again(transaction, stream.id)
+        if _way(changed) != _way(stream):
+            # What waits moves along, and need not wait for a way that is no more.
+            now = self._clock.now()
+            await lanes.lock(transaction, stream.id)
+            await make_waiting_due(transaction, stream.id, now=now)
+            await lanes.resume(transaction, stream.id, now=now)
         return changed
 
     async def _remove(self, transaction: Connection, stream: Stream) -> None:
+        await lanes.lock(transaction, stream.id)
         await drop_waiting(transaction, stream.id, outcome="stream_deleted", now=self._clock.now())
         await streams.remove_stream(transaction, stream)
 
-    def _edited(self, stream: Stream, asked: EditableProperties) -> Stream:
+    def _edited(self, stream: Stream, asked: EditableProperties, poll_url: str) -> Stream:
+        """The stream as it is asked to be; `poll_url` is the one that its profile shows."""
         delivery = asked.delivery
         is_push = delivery.method is DeliveryMethod.PUSH
         if not is_push:
-            self._require_own_poll_url(stream, delivery.endpoint_url)
+            _require_own_poll_url(delivery.endpoint_url, poll_url)
         elif delivery.endpoint_url != stream.endpoint_url:
             check_url(delivery.endpoint_url, self._egress_policy, field="delivery.endpoint_url")
         return replace(
@@ -344,13 +357,9 @@ class Streams:
             updated_at=self._clock.now(),
         )
 
-    def _require_own_poll_url(self, stream: Stream, sent: str | None) -> None:
-        own = (self._endpoints.poll_url(stream.stream_id), self._endpoints.sse_poll_url)
-        if sent is not None and sent not in own:
-            raise ReadOnlyMismatch(
-                "The poll URL is supplied by the transmitter; leave it out.",
-                field="delivery.endpoint_url",
-            )
+    def _ring_for(self, changed: Stream) -> None:
+        self._bell.ring(Bell.PUSH)
+        self._bell.ring(changed.id)
 
     def _sealed(self, stream: Stream, authorization_header: str | None) -> str | None:
         if authorization_header is None:
@@ -364,6 +373,19 @@ class Streams:
         return self._secrets.encrypt(
             authorization_header.encode("ascii"), context=_context(stream.stream_id)
         )
+
+
+def _require_own_poll_url(sent: str | None, own: str) -> None:
+    if sent is not None and sent != own:
+        raise ReadOnlyMismatch(
+            "The poll URL is supplied by the transmitter; leave it out.",
+            field="delivery.endpoint_url",
+        )
+
+
+def _way(stream: Stream) -> tuple[str | None, ...]:
+    """How a stream's receiver is reached."""
+    return stream.method.value, stream.endpoint_url, stream.authorization_sealed
 
 
 def _context(name: str) -> str:

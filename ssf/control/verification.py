@@ -63,12 +63,7 @@ class Verifications:
         """As `request`, for the one stream that the older profile knows."""
         receiver = caller.require_receiver()
         async with self._database.transaction() as transaction:
-            # The receiver's row is locked, so this is safe against other requests like itself;
-            # the stream's own row is locked against those that come through SSF 1.0.
-            provided = await self._streams.provide_facade(transaction, receiver)
-            stream = await self._streams.owned(
-                transaction, receiver, provided.stream_id, for_update=True
-            )
+            stream = await self._streams.provide_facade(transaction, receiver)
             target = await self._request(transaction, receiver, stream, state)
         self._publisher.ring_for([target])
 

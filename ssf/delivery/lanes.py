@@ -15,7 +15,6 @@ from ssf.store import lanes
 from ssf.store.database import Database
 from ssf.store.deliveries import due_for_push
 
-_INTERNAL_FAULT_WAIT_SECONDS = 60
 _RECORD_SECONDS = 5
 """Left of a lease when the last attempt may end, to record its outcome."""
 
@@ -63,6 +62,7 @@ class LaneDrain:
             LeaseLost: Another worker holds the lane.
             StorageError: The database did not take an outcome; the lease runs out by itself.
         """
+        looked_at = self._clock.now()
         turn = _Turn(
             stopping=stopping,
             clock=self._clock,
@@ -73,7 +73,7 @@ class LaneDrain:
         batch = OutcomeBatch(self._database, target)
         async with self._database.reading() as connection:
             due = await due_for_push(
-                connection, target.id, now=self._clock.now(), limit=self._limits.slice_size
+                connection, target.id, now=looked_at, limit=self._limits.slice_size
             )
         try:
             async with asyncio.TaskGroup() as sending:
@@ -83,7 +83,13 @@ class LaneDrain:
             # Whichever came first ended the others; callers catch it by its own class.
             raise group.exceptions[0] from group
         async with self._database.transaction() as transaction:
-            await lanes.let_go(transaction, target)
+            await lanes.let_go(
+                transaction,
+                target,
+                looked_at=looked_at,
+                has_more=turn.has_skipped or len(due) == self._limits.slice_size,
+                now=self._clock.now(),
+            )
         return turn.attempts
 
     async def _send_in_order(
@@ -96,36 +102,20 @@ class LaneDrain:
     ) -> None:
         """Sends the SETs of one subject, each after the one before it has been settled."""
         for delivery in queue:
+            # The slot is kept until the outcome is committed, since that is also when a stream
+            # that was paused or changed meanwhile is noticed.
             async with slots:
                 if turn.is_over():
+                    turn.has_skipped = True
                     return
                 turn.attempts += 1
-                outcome = await self._attempt(target, delivery)
-            await batch.record(outcome)
+                outcome = await self._pusher.attempt(target, delivery)
+                is_current = await batch.record(outcome)
             self._log_attempt(target, delivery, outcome)
-            if outcome.gate_seconds is not None:
-                turn.gate_closed = True
+            if outcome.gate_seconds is not None or not is_current:
+                turn.is_closed = True
             if outcome.state is DeliveryState.WAITING:
                 return
-
-    async def _attempt(self, target: LeasedTarget, delivery: DueDelivery) -> Recorded:
-        try:
-            return await self._pusher.attempt(target, delivery)
-        except Exception:  # noqa: BLE001 - one SET that we cannot handle must not stop the others
-            self._log.exception(
-                "push.internal_fault", target=target.id, jti=delivery.jti, event=delivery.event_id
-            )
-            now = self._clock.now()
-            return Recorded(
-                delivery_id=delivery.id,
-                state=DeliveryState.WAITING,
-                attempts=delivery.attempts + 1,
-                next_attempt_at=now + _INTERNAL_FAULT_WAIT_SECONDS * MICROSECONDS,
-                outcome="internal_fault",
-                status=None,
-                description="The transmitter could not make this SET; see its log.",
-                at=now,
-            )
 
     def _log_attempt(self, target: LeasedTarget, delivery: DueDelivery, outcome: Recorded) -> None:
         self._log.info(
@@ -149,10 +139,11 @@ class _Turn:
     clock: Clock
     ends_at: int
     attempts: int = 0
-    gate_closed: bool = False
+    is_closed: bool = False
+    has_skipped: bool = False
 
     def is_over(self) -> bool:
-        return self.stopping.is_set() or self.gate_closed or self.clock.now() >= self.ends_at
+        return self.stopping.is_set() or self.is_closed or self.clock.now() >= self.ends_at
 
 
 def _by_subject(due: Iterable[DueDelivery]) -> Iterable[Sequence[DueDelivery]]:

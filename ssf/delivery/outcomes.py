@@ -25,8 +25,11 @@ class OutcomeBatch:
         self._collecting = _Batch()
         self._writing = asyncio.Lock()
 
-    async def record(self, outcome: Recorded) -> None:
+    async def record(self, outcome: Recorded) -> bool:
         """Returns when the outcome is committed.
+
+        Returns:
+            Whether the target is still as it was leased; False: no further push may begin.
 
         Raises:
             LeaseLost: Another worker holds the lane; nothing was written.
@@ -39,20 +42,22 @@ class OutcomeBatch:
                 # The first of a batch to get here writes for all who joined it meanwhile.
                 self._collecting = _Batch()
                 await self._write(batch)
-        if not batch.is_committed:
+        if batch.is_current is None:
             raise StorageError("The outcome was not recorded.")
+        return batch.is_current
 
     async def _write(self, batch: "_Batch") -> None:
         async with self._database.transaction() as transaction:
-            await lanes.require_lease(transaction, self._target)
+            is_current = await lanes.require_lease(transaction, self._target)
             await record_outcomes(transaction, batch.outcomes)
             gates = [o.at + o.gate_seconds * MICROSECONDS for o in batch.outcomes if o.gate_seconds]
             if gates:
                 await lanes.close_gate(transaction, self._target, until=max(gates))
-        batch.is_committed = True
+        batch.is_current = is_current
 
 
 @dataclass(slots=True)
 class _Batch:
     outcomes: list[Recorded] = field(default_factory=list)
-    is_committed: bool = False
+    is_current: bool | None = None
+    """None until the batch is committed."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ssf.clock import Clock
 from ssf.delivery.signing import SetSigner
 from ssf.rules.deliveries import DueDelivery
+from ssf.store import lanes
 from ssf.store.bell import Bell
 from ssf.store.database import Database
 from ssf.store.deliveries import SetError, acknowledge, bury, waiting_for_poll
@@ -106,6 +107,7 @@ class Poller:
             return
         now = self._clock.now()
         async with self._database.transaction() as transaction:
+            await lanes.lock(transaction, target_id)
             if request.set_errs:
                 await bury(transaction, target_id, request.set_errs, now=now)
             if request.ack:

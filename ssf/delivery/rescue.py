@@ -9,8 +9,8 @@ from ssf.store import lanes
 from ssf.store.database import Database
 
 
-async def free_leases_of_the_dead(database: Database) -> None:
+async def free_leases_of_the_dead(database: Database, *, now: int) -> None:
     """Frees every lease on SQLite; leaves PostgreSQL, where other nodes may live, alone."""
     if database.is_sqlite:
         async with database.transaction() as transaction:
-            await lanes.free_all(transaction)
+            await lanes.free_all(transaction, now=now)

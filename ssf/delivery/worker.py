@@ -1,4 +1,4 @@
-"""The push worker: leases lanes that are due, drains each beside the others, sleeps until the next.
+"""The push worker: leases lanes that are due, drains each beside the others, listens for more.
 
 A slow or dead receiver occupies its own lane and nothing else. The worker is woken by the bell;
 it also looks by itself, since a ring does not outlive its process.
@@ -26,7 +26,7 @@ STORAGE_TROUBLE_WAIT_SECONDS = 1.0
 
 @dataclass(slots=True)
 class Heartbeat:
-    """When the worker last went round its loop, for `/readyz`; monotonic seconds."""
+    """When the worker last looked for work and could; monotonic seconds, None before that."""
 
     at: float | None = None
 
@@ -68,7 +68,6 @@ class PushWorker:
         with self._bell.listen(Bell.PUSH) as bell:
             async with asyncio.TaskGroup() as draining:
                 while not stopping.is_set():
-                    self.heartbeat.at = self._clock.monotonic()
                     wait_seconds = await self._begin_what_is_due(draining, stopping)
                     if wait_seconds > 0:
                         await bell.wait(wait_seconds)
@@ -87,7 +86,8 @@ class PushWorker:
         """Begins to drain what is due; returns the seconds until there may be more to do."""
         try:
             free = LANES_AT_A_TIME - self._active
-            leased = await self._lease(free) if free and await self._is_anything_due() else []
+            leased = await self._lease(free) if free and await self._is_any_due() else []
+            self.heartbeat.at = self._clock.monotonic()
         except StorageError as error:
             self._log.error("worker.storage_trouble", code=error.code, description=str(error))
             await asyncio.sleep(STORAGE_TROUBLE_WAIT_SECONDS)
@@ -97,10 +97,10 @@ class PushWorker:
             draining.create_task(self._drain_one(target, stopping))
         return 0 if leased else LOOK_SECONDS
 
-    async def _is_anything_due(self) -> bool:
+    async def _is_any_due(self) -> bool:
+        """Asked before leasing, since an idle worker should not take the write lock."""
         async with self._database.reading() as connection:
-            due_at = await lanes.next_due_at(connection)
-        return due_at is not None and due_at <= self._clock.now()
+            return await lanes.is_any_due(connection, now=self._clock.now())
 
     async def _lease(self, limit: int) -> Sequence[LeasedTarget]:
         async with self._database.transaction() as transaction:

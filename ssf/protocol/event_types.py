@@ -71,7 +71,7 @@ _BY_NAME: Final[Mapping[str, EventType]] = MappingProxyType(
 )
 
 
-def find_event_type(uri_or_name: object) -> EventType:
+def find_event_type(uri_or_name: object, *, field: str = "event_type") -> EventType:
     """Find an event type by its URI or short name, both case-sensitive.
 
     Args:
@@ -81,12 +81,8 @@ def find_event_type(uri_or_name: object) -> EventType:
         UnknownEventType: It is neither, or no string.
     """
     if not isinstance(uri_or_name, str):
-        raise UnknownEventType(
-            f"must be a string, not {type_name(uri_or_name)}", field="event_type"
-        )
+        raise UnknownEventType(f"must be a string, not {type_name(uri_or_name)}", field=field)
     found = EVENT_TYPES.get(uri_or_name) or _BY_NAME.get(uri_or_name)
     if found is None:
-        raise UnknownEventType(
-            f"{quote(uri_or_name)} is not a known event type", field="event_type"
-        )
+        raise UnknownEventType(f"{quote(uri_or_name)} is not a known event type", field=field)
     return found

@@ -122,9 +122,11 @@ class StreamConfiguration:
 
         One stream for each receiver, so no `stream_id`; method URIs of before June 2023; neither
         `description` nor `inactivity_timeout`, which it does not know; `format` when set.
+        `events_requested` also when the receiver never said, so that what is read can be sent back.
         """
+        shared = self._shared()
         return _without_none(
-            **self._shared(),
+            **shared | {"events_requested": shared["events_requested"] or []},
             delivery=self.delivery.to_wire(legacy_method_uris=True),
             format=self.format,
         )

@@ -31,6 +31,7 @@ class DueDelivery:
         iat: Seconds UTC, fixed when the row was made.
         subject_key: Digest of the canonical subject; equal for the same subject.
         attempts: Attempts whose outcome was recorded.
+        invalid_key_count: How many of them were answered `invalid_key`.
         first_due_at: Microseconds UTC.
         event_type: URI.
         subject: JSON text of the `sub_id`.
@@ -44,6 +45,7 @@ class DueDelivery:
     txn: str | None
     subject_key: bytes
     attempts: int
+    invalid_key_count: int
     first_due_at: int
     event_id: str
     event_type: str
@@ -60,6 +62,7 @@ class Recorded:
         delivery_id: Row number.
         state: The new state.
         attempts: Including this one.
+        invalid_key_count: Including this one.
         next_attempt_at: Microseconds UTC; meaningless unless `state` is waiting.
         outcome: Stable word: `delivered`, `timeout`, `server_error`, ...
         status: HTTP status, or None when there was none.
@@ -71,6 +74,7 @@ class Recorded:
     delivery_id: int
     state: DeliveryState
     attempts: int
+    invalid_key_count: int
     next_attempt_at: int
     outcome: str
     status: int | None

@@ -67,7 +67,7 @@ def judge_failure(outcome: str) -> Judgement:
 
 
 def judge_answer(
-    *, status: int, err: str | None, retry_after_seconds: int | None, attempt: int
+    *, status: int, err: str | None, retry_after_seconds: int | None, invalid_key_count: int
 ) -> Judgement:
     """What the receiver's answer means.
 
@@ -75,7 +75,7 @@ def judge_answer(
         status: HTTP status of the answer.
         err: `err` of an RFC 8935 error body; None when there was none that could be read.
         retry_after_seconds: `Retry-After`, clamped; None when absent or unreadable.
-        attempt: Which attempt this was; >= 1.
+        invalid_key_count: How many earlier attempts were answered `invalid_key`.
     """
     if 200 <= status < 300:
         return Judgement(verdict=Verdict.DELIVERED, outcome="delivered")
@@ -87,7 +87,7 @@ def judge_answer(
             gate_seconds=retry_after_seconds,
         )
     if status == 400:
-        return _judge_bad_request(err, attempt)
+        return _judge_bad_request(err, invalid_key_count)
     if status in _CREDENTIAL_STATUSES:
         return _retry_later(_CREDENTIAL_STATUSES[status])
     if status == 429:
@@ -101,14 +101,14 @@ def judge_answer(
     return Judgement(verdict=Verdict.DEAD, outcome="rejected")
 
 
-def _judge_bad_request(err: str | None, attempt: int) -> Judgement:
+def _judge_bad_request(err: str | None, invalid_key_count: int) -> Judgement:
     if err == "invalid_key":
-        if attempt > len(_INVALID_KEY_WAITS_SECONDS):
+        if invalid_key_count >= len(_INVALID_KEY_WAITS_SECONDS):
             return Judgement(verdict=Verdict.DEAD, outcome=err)
         return Judgement(
             verdict=Verdict.RETRY,
             outcome=err,
-            exact_wait_seconds=_INVALID_KEY_WAITS_SECONDS[attempt - 1],
+            exact_wait_seconds=_INVALID_KEY_WAITS_SECONDS[invalid_key_count],
         )
     if err in _CREDENTIAL_ERRS:
         return _retry_later(err)

@@ -7,7 +7,8 @@ into a status and a body.
     |-- InvalidRequest            the body or a parameter is wrong
     |   |-- UrlRefused            an address that we will not call
     |   |-- ReadOnlyMismatch      a transmitter-supplied property was sent with another value
-    |   `-- WrongDeliveryMethod     a poll of a stream that is pushed
+    |   |-- WrongDeliveryMethod     a poll of a stream that is pushed
+    |   `-- MalformedCredentials    an Authorization header that cannot be read
     |-- NotAuthenticated          no credentials, or none that we know
     |-- InsufficientScope         known, but not allowed to do this at all
     |-- NotFound                  no such thing *for this caller*
@@ -59,6 +60,10 @@ class WrongDeliveryMethod(InvalidRequest):
     """A poll of a stream that is pushed."""
 
     code = "wrong_delivery_method"
+
+
+class MalformedCredentials(InvalidRequest):
+    """An `Authorization: Bearer` header that cannot be read (RFC 6750 §3.1)."""
 
 
 class NotAuthenticated(Refusal):

@@ -26,7 +26,9 @@ class LeasedTarget:
         id: Row number.
         name: Its name on the wire; the `stream_id` of a stream.
         fencing_token: Proof of the lease; each later lease has a larger one.
-        lease_expires_at: Microseconds UTC; nothing may be recorded after it.
+        lease_expires_at: Microseconds UTC; from then on another worker may lease the lane.
+        resumed_at: Microseconds UTC at which the target was last enabled or reached in another
+            way; the age of what waits counts from then. 0: never.
         endpoint_url: Where to push.
         authorization_sealed: The encrypted `Authorization` value; None when there is none.
         audience: The `aud` of its SETs.
@@ -34,10 +36,10 @@ class LeasedTarget:
     """
 
     id: int
-    project_id: int
     name: str
     fencing_token: int
     lease_expires_at: int
+    resumed_at: int
     endpoint_url: str
     authorization_sealed: str | None = field(repr=False)
     audience: tuple[str, ...]

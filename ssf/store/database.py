@@ -37,6 +37,7 @@ _POSTGRESQL_POOL_SIZE = 10
 _CONNECT_TIMEOUT_SECONDS = 5
 _STATEMENT_TIMEOUT_SECONDS = 30
 
+_SQLSTATES_TO_TRY_AGAIN = ("40P01", "40001")
 _SQLSTATES_OF_REFUSED_CONNECTIONS = ("28", "3D")
 
 SCHEMA_REVISION = "0001"
@@ -107,6 +108,15 @@ class Database:
         async with _translated(), self._readers.begin() as connection:
             yield connection
 
+    async def ping(self) -> None:
+        """Asks the database something.
+
+        Raises:
+            StorageError: It does not answer.
+        """
+        async with self.reading() as connection:
+            await connection.execute(text("SELECT version_num FROM alembic_version"))
+
     async def require_schema(self) -> None:
         """Makes the tables in an empty database, and refuses any that are not ours.
 
@@ -172,6 +182,8 @@ def _storage_error(error: exc.DBAPIError) -> StorageError:
         if "full" in message:
             return StorageFull("The database is full.")
     sqlstate = getattr(cause, "sqlstate", None) or ""
+    if sqlstate in _SQLSTATES_TO_TRY_AGAIN:
+        return StorageBusy("Two transactions stood in each other's way.")
     if sqlstate == "53100":
         return StorageFull("The database is full.")
     if sqlstate.startswith(_SQLSTATES_OF_REFUSED_CONNECTIONS):
@@ -195,6 +207,7 @@ def _sqlite_engine(url: str, *, begin: str, pool_size: int) -> AsyncEngine:
         connect_args={"timeout": BUSY_TIMEOUT_SECONDS},
         pool_size=pool_size,
         max_overflow=0,
+        hide_parameters=True,
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -214,11 +227,17 @@ def _sqlite_engine(url: str, *, begin: str, pool_size: int) -> AsyncEngine:
 
 
 def _postgresql_engine(url: str) -> AsyncEngine:
+    parsed = make_url(url).set(drivername="postgresql+asyncpg")
+    if "sslmode" in parsed.query:
+        # libpq's word for it, which the driver knows as `ssl`.
+        mode = parsed.query["sslmode"]
+        parsed = parsed.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
     return create_async_engine(
-        make_url(url).set(drivername="postgresql+asyncpg"),
+        parsed,
         pool_size=_POSTGRESQL_POOL_SIZE,
         max_overflow=0,
         pool_timeout=_CONNECT_TIMEOUT_SECONDS,
+        hide_parameters=True,
         connect_args={
             "timeout": _CONNECT_TIMEOUT_SECONDS,
             "command_timeout": _STATEMENT_TIMEOUT_SECONDS,

@@ -16,6 +16,7 @@ _DUE = select(
     deliveries.c.iat,
     deliveries.c.subject_key,
     deliveries.c.attempts,
+    deliveries.c.invalid_key_count,
     deliveries.c.first_due_at,
     events.c.txn,
     events.c.event_id,
@@ -34,6 +35,7 @@ def _due_delivery(row: Any) -> DueDelivery:
         txn=row.txn,
         subject_key=row.subject_key,
         attempts=row.attempts,
+        invalid_key_count=row.invalid_key_count,
         first_due_at=row.first_due_at,
         event_id=row.event_id,
         event_type=row.event_type,
@@ -88,17 +90,19 @@ async def due_for_push(
     A delivery that is due stays back while an earlier one of the same subject is not.
     """
     earlier = deliveries.alias("earlier")
+    # The `+ 0` keeps both databases from the index on `next_attempt_at`, by which they would read
+    # and sort the whole backlog; by `id` they read as far as the limit.
     query = (
         _DUE.where(
             deliveries.c.target_id == target_id,
             deliveries.c.state == WAITING,
-            deliveries.c.next_attempt_at <= now,
+            deliveries.c.next_attempt_at + 0 <= now,
             ~exists().where(
                 earlier.c.target_id == deliveries.c.target_id,
                 earlier.c.subject_key == deliveries.c.subject_key,
                 earlier.c.state == WAITING,
                 earlier.c.id < deliveries.c.id,
-                earlier.c.next_attempt_at > now,
+                earlier.c.next_attempt_at + 0 > now,
             ),
         )
         .order_by(deliveries.c.id)
@@ -113,6 +117,7 @@ _RECORD = (
     .values(
         state=bindparam("new_state"),
         attempts=bindparam("new_attempts"),
+        invalid_key_count=bindparam("new_invalid_key_count"),
         next_attempt_at=bindparam("new_next_attempt_at"),
         last_outcome=bindparam("outcome"),
         last_status=bindparam("status"),
@@ -131,6 +136,7 @@ async def record_outcomes(connection: Connection, outcomes: Sequence[Recorded]) 
                 "delivery_id": outcome.delivery_id,
                 "new_state": outcome.state.value,
                 "new_attempts": outcome.attempts,
+                "new_invalid_key_count": outcome.invalid_key_count,
                 "new_next_attempt_at": outcome.next_attempt_at,
                 "outcome": outcome.outcome,
                 "status": outcome.status,
@@ -139,6 +145,19 @@ async def record_outcomes(connection: Connection, outcomes: Sequence[Recorded]) 
             }
             for outcome in outcomes
         ],
+    )
+
+
+async def make_waiting_due(connection: Connection, target_id: int, *, now: int) -> None:
+    """Ends the wait of everything that is to be tried again later: the reason for it is gone."""
+    await connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.target_id == target_id,
+            deliveries.c.state == WAITING,
+            deliveries.c.next_attempt_at > now,
+        )
+        .values(next_attempt_at=now)
     )
 
 

@@ -8,7 +8,7 @@ current, so a worker that was stopped and wakes up late can change nothing.
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, exists, func, or_, select, update
+from sqlalchemy import Select, case, func, or_, select, update
 
 from ssf.rules.storage_errors import LeaseLost
 from ssf.rules.targets import LeasedTarget
@@ -57,7 +57,53 @@ async def lease(
         lease_microseconds: How long the lease lasts.
         limit: At most so many lanes.
     """
-    due = (
+    due = _due_lanes(now, limit).with_for_update(of=lanes, skip_locked=True)
+    ids = list((await connection.execute(due)).scalars())
+    if not ids:
+        return []
+    expires_at = now + lease_microseconds
+    await connection.execute(
+        update(lanes)
+        .where(lanes.c.target_id.in_(ids))
+        .values(
+            lease_owner=owner,
+            lease_expires_at=expires_at,
+            fencing_token=lanes.c.fencing_token + 1,
+            # A worker that dies leaves a lane that is due when its lease is over. A publisher
+            # moves this forward, by which `let_go` sees that something came meanwhile.
+            due_at=expires_at,
+        )
+    )
+    leased = await connection.execute(
+        select(
+            targets.c.id,
+            targets.c.name,
+            targets.c.endpoint_url,
+            targets.c.authorization_sealed,
+            targets.c.audience,
+            lanes.c.fencing_token,
+            lanes.c.resumed_at,
+        )
+        .join_from(lanes, targets, targets.c.id == lanes.c.target_id)
+        .where(lanes.c.target_id.in_(ids))
+    )
+    return [
+        LeasedTarget(
+            id=row.id,
+            name=row.name,
+            fencing_token=row.fencing_token,
+            lease_expires_at=expires_at,
+            resumed_at=row.resumed_at,
+            endpoint_url=row.endpoint_url,
+            authorization_sealed=row.authorization_sealed,
+            audience=tuple(json.loads(row.audience)),
+        )
+        for row in leased
+    ]
+
+
+def _due_lanes(now: int, limit: int) -> Select[tuple[int]]:
+    return (
         select(lanes.c.target_id)
         .join(targets, targets.c.id == lanes.c.target_id)
         .where(
@@ -69,63 +115,52 @@ async def lease(
         )
         .order_by(lanes.c.due_at)
         .limit(limit)
-        .with_for_update(of=lanes, skip_locked=True)
     )
-    ids = list((await connection.execute(due)).scalars())
-    if not ids:
-        return []
+
+
+async def is_any_due(connection: Connection, *, now: int) -> bool:
+    """Whether `lease` would find a lane."""
+    found = await connection.execute(_due_lanes(now, 1))
+    return found.first() is not None
+
+
+async def lock(connection: Connection, target_id: int) -> None:
+    """Locks a lane, which whoever changes deliveries of its target does first.
+
+    One order for all keeps two transactions on PostgreSQL from waiting for each other.
+    """
     await connection.execute(
-        update(lanes)
-        .where(lanes.c.target_id.in_(ids))
-        .values(
-            lease_owner=owner,
-            lease_expires_at=now + lease_microseconds,
-            fencing_token=lanes.c.fencing_token + 1,
-        )
+        select(lanes.c.target_id).where(lanes.c.target_id == target_id).with_for_update()
     )
-    leased = await connection.execute(
-        select(
-            targets.c.id,
-            targets.c.project_id,
-            targets.c.name,
-            targets.c.endpoint_url,
-            targets.c.authorization_sealed,
-            targets.c.audience,
-            lanes.c.fencing_token,
-            lanes.c.lease_expires_at,
-        )
-        .join_from(lanes, targets, targets.c.id == lanes.c.target_id)
-        .where(lanes.c.target_id.in_(ids))
-        .order_by(lanes.c.due_at)
-    )
-    return [
-        LeasedTarget(
-            id=row.id,
-            project_id=row.project_id,
-            name=row.name,
-            fencing_token=row.fencing_token,
-            lease_expires_at=row.lease_expires_at,
-            endpoint_url=row.endpoint_url,
-            authorization_sealed=row.authorization_sealed,
-            audience=tuple(json.loads(row.audience)),
-        )
-        for row in leased
-    ]
 
 
-async def require_lease(connection: Connection, target: LeasedTarget) -> None:
+async def require_lease(connection: Connection, target: LeasedTarget) -> bool:
     """Makes sure that the lane is still ours, and that it stays so in this transaction.
+
+    Returns:
+        Whether the target is still to be pushed to in the way in which it was leased. False
+        after its status, method, URL or credentials were changed: no further push may begin.
 
     Raises:
         LeaseLost: The lane was leased again since, or the target is gone.
     """
     found = await connection.execute(
-        select(lanes.c.fencing_token)
+        select(
+            lanes.c.fencing_token,
+            targets.c.status,
+            targets.c.method,
+            targets.c.endpoint_url,
+            targets.c.authorization_sealed,
+        )
+        .join_from(lanes, targets, targets.c.id == lanes.c.target_id)
         .where(lanes.c.target_id == target.id, lanes.c.lease_owner.is_not(None))
-        .with_for_update()
+        .with_for_update(of=lanes)
     )
-    if found.scalar_one_or_none() != target.fencing_token:
+    row = found.one_or_none()
+    if row is None or row.fencing_token != target.fencing_token:
         raise LeaseLost(f"The lane of target {target.id} was leased to another worker.")
+    now = (row.status, row.method, row.endpoint_url, row.authorization_sealed)
+    return now == ("enabled", "push", target.endpoint_url, target.authorization_sealed)
 
 
 async def close_gate(connection: Connection, target: LeasedTarget, *, until: int) -> None:
@@ -137,74 +172,64 @@ async def close_gate(connection: Connection, target: LeasedTarget, *, until: int
     )
 
 
-async def let_go(connection: Connection, target: LeasedTarget) -> None:
+async def let_go(
+    connection: Connection, target: LeasedTarget, *, looked_at: int, has_more: bool, now: int
+) -> None:
     """Ends the lease and says when the lane is due again.
 
-    The lane's row is locked first and the deliveries are read by a later statement, so that an
-    event published meanwhile is seen here, or its publisher sees the lane let go.
+    Nothing is counted or scanned here, however much waits. What waits behind a delivery that is
+    tried again later has a time in the past; the delivery before it has the one that matters.
+
+    Args:
+        looked_at: Microseconds UTC at which the slice that was worked off was read.
+        has_more: Whether something in or behind the slice was due and not attempted.
+        now: Microseconds UTC.
 
     Raises:
         LeaseLost: The lane was leased again since, or the target is gone.
     """
     await require_lease(connection, target)
+    next_at = now if has_more else await _first_waiting_after(connection, target.id, looked_at)
+    came_meanwhile = lanes.c.due_at < target.lease_expires_at
     await connection.execute(
         update(lanes)
         .where(lanes.c.target_id == target.id)
         .values(
-            due_at=await _next_due_at(connection, target.id), lease_owner=None, lease_expires_at=0
+            due_at=case((came_meanwhile, lanes.c.due_at), else_=next_at),
+            lease_owner=None,
+            lease_expires_at=0,
         )
     )
 
 
-async def make_due_again(connection: Connection, target_id: int) -> None:
-    """Computes anew when a lane is due: after its target was resumed, or changed to push."""
+async def resume(connection: Connection, target_id: int, *, now: int) -> None:
+    """Makes a lane due at once: its target was enabled, or is reached in another way now.
+
+    Whatever waits gets as much time to be delivered as if it had been published now.
+    """
     await connection.execute(
         update(lanes)
         .where(lanes.c.target_id == target_id)
-        .values(due_at=await _next_due_at(connection, target_id))
+        .values(due_at=now, resumed_at=now, gate_until=0)
     )
 
 
-async def next_due_at(connection: Connection) -> int | None:
-    """When the next lane that nobody drains will be due; microseconds UTC, None for never."""
-    latest = "greatest" if connection.dialect.name == "postgresql" else "max"
-    due_at: ColumnElement[int] = getattr(func, latest)(
-        lanes.c.due_at, lanes.c.gate_until, lanes.c.lease_expires_at
-    )
-    found = await connection.execute(
-        select(func.min(due_at))
-        .join_from(lanes, targets, targets.c.id == lanes.c.target_id)
-        .where(
-            lanes.c.due_at.is_not(None), targets.c.method == "push", targets.c.status == "enabled"
-        )
-    )
-    at: int | None = found.scalar_one_or_none()
-    return at
-
-
-async def _next_due_at(connection: Connection, target_id: int) -> int | None:
-    """When the first head of a subject's queue is due; those behind a head wait for it."""
-    earlier = deliveries.alias("earlier")
-    found = await connection.execute(
-        select(func.min(deliveries.c.next_attempt_at)).where(
-            deliveries.c.target_id == target_id,
-            deliveries.c.state == WAITING,
-            ~exists().where(
-                earlier.c.target_id == deliveries.c.target_id,
-                earlier.c.subject_key == deliveries.c.subject_key,
-                earlier.c.state == WAITING,
-                earlier.c.id < deliveries.c.id,
-            ),
-        )
-    )
-    at: int | None = found.scalar_one_or_none()
-    return at
-
-
-async def free_all(connection: Connection) -> None:
+async def free_all(connection: Connection, *, now: int) -> None:
     """Ends every lease; the next one of each lane gets a larger fencing token."""
     await connection.execute(
         update(lanes)
         .where(lanes.c.lease_owner.is_not(None))
-        .values(lease_owner=None, lease_expires_at=0)
+        .values(lease_owner=None, lease_expires_at=0, due_at=now)
     )
+
+
+async def _first_waiting_after(connection: Connection, target_id: int, at: int) -> int | None:
+    found = await connection.execute(
+        select(func.min(deliveries.c.next_attempt_at)).where(
+            deliveries.c.target_id == target_id,
+            deliveries.c.state == WAITING,
+            deliveries.c.next_attempt_at > at,
+        )
+    )
+    first: int | None = found.scalar_one_or_none()
+    return first

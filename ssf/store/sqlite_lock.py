@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from ssf.rules.storage_errors import DatabaseInUse
+from ssf.rules.storage_errors import DatabaseInUse, StorageUnavailable
 
 
 class SqliteLock:
@@ -23,8 +23,13 @@ class SqliteLock:
 
         Raises:
             DatabaseInUse: Another process holds it.
+            StorageUnavailable: The folder of the database cannot be written to.
         """
-        descriptor = os.open(Path(f"{self._path}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        path = Path(f"{self._path}.lock")
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StorageUnavailable(f"{path} cannot be written: {error.strerror}.") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

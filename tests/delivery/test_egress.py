@@ -517,6 +517,16 @@ async def test_f56_some_interim_answers_are_skipped(client, receiver):
     assert receiver.connection_count == 1
 
 
+@pytest.mark.parametrize("behaviour", [evil.reset(), evil.raw_then_close()], ids=["rst", "fin"])
+async def test_f56_a_connection_that_is_lost_as_soon_as_it_is_made_is_a_connection_error(
+    client, receiver, behaviour
+):
+    receiver.on_connect(behaviour)
+    for _ in range(20):
+        assert (await failure_of(client, receiver.url("/ok"))).outcome == "connection_error"
+    assert receiver.requests == []
+
+
 async def test_f56_a_server_that_speaks_first_is_no_receiver(client, receiver):
     receiver.on_connect(evil.raw_then_hang(b"220 mail.example ESMTP\r\n"))
     assert (await failure_of(client, receiver.url("/ok"))).outcome == "protocol_error"

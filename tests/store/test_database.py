@@ -348,9 +348,7 @@ async def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
 
 async def table_names(database: Database) -> set[str]:
     async with database.reading() as connection:
-        return {
-            *await connection.run_sync(lambda sync: sync.dialect.get_table_names(sync))
-        }
+        return {*await connection.run_sync(lambda sync: sync.dialect.get_table_names(sync))}
 
 
 async def test_an_empty_database_gets_its_tables(empty_url: str) -> None:

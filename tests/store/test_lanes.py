@@ -139,16 +139,17 @@ async def lease(
         ]
 
 
-async def lease_one(
-    database: Database, *, now: int = NOW, owner: str = "worker"
-) -> LeasedTarget:
+async def lease_one(database: Database, *, now: int = NOW, owner: str = "worker") -> LeasedTarget:
     [leased] = await lease(database, now=now, owner=owner)
     return leased
 
 
-async def let_go(database: Database, target: LeasedTarget) -> None:
+async def let_go(
+    database: Database, target: LeasedTarget, *, now: int = NOW, has_more: bool = False
+) -> None:
+    """As after a drain that read its slice and ended in the same moment."""
     async with database.transaction() as transaction:
-        await lanes.let_go(transaction, target)
+        await lanes.let_go(transaction, target, looked_at=now, has_more=has_more, now=now)
 
 
 async def record(database: Database, target: LeasedTarget, *outcomes: Recorded) -> None:
@@ -169,6 +170,7 @@ def outcome(
         delivery_id=delivery_id,
         state=state,
         attempts=attempts,
+        invalid_key_count=0,
         next_attempt_at=next_attempt_at,
         outcome=state.value,
         status=202,
@@ -234,7 +236,7 @@ async def test_the_token_grows_too_when_the_lane_was_let_go_in_between(database:
     target_id = await add_target(database, due_at=NOW)
     await add_delivery(database, target_id)
     first = await lease_one(database)
-    await let_go(database, first)
+    await let_go(database, first, has_more=True)
 
     second = await lease_one(database)
 
@@ -252,7 +254,7 @@ async def test_only_push_targets_that_are_enabled_are_leased(
 
     assert await lease(database) == []
     async with database.reading() as connection:
-        assert await lanes.next_due_at(connection) is None
+        assert not await lanes.is_any_due(connection, now=NOW)
 
 
 async def test_a_lane_that_is_not_due_is_not_leased(database: Database) -> None:
@@ -287,8 +289,8 @@ async def test_the_longest_waiting_lanes_are_leased_first(database: Database) ->
     first = await lease(database, limit=3)
     then = await lease(database, limit=3)
 
-    assert [target.id for target in first] == [ids[3], ids[4], ids[1]]
-    assert [target.id for target in then] == [ids[2], ids[0]]
+    assert {target.id for target in first} == {ids[3], ids[4], ids[1]}
+    assert {target.id for target in then} == {ids[2], ids[0]}
 
 
 async def test_f_23_workers_that_lease_at_once_never_share_a_lane(database: Database) -> None:
@@ -401,15 +403,16 @@ async def test_free_all_ends_every_lease_and_keeps_the_old_tokens_out(database: 
     before = await lease(database)
 
     async with database.transaction() as transaction:
-        await lanes.free_all(transaction)
+        await lanes.free_all(transaction, now=NOW)
 
     for target in before:
         with pytest.raises(LeaseLost):
             await let_go(database, target)
     after = await lease(database)
-    assert [target.id for target in after] == [target.id for target in before]
-    tokens = zip(before, after, strict=True)
-    assert all(new.fencing_token > old.fencing_token for old, new in tokens)
+    old = {target.id: target.fencing_token for target in before}
+    new = {target.id: target.fencing_token for target in after}
+    assert {*new} == {*old}
+    assert all(new[target_id] > token for target_id, token in old.items())
 
 
 async def test_recording_and_taking_over_at_once_leave_one_winner(database: Database) -> None:
@@ -420,7 +423,7 @@ async def test_recording_and_taking_over_at_once_leave_one_winner(database: Data
         now = NOW + turn * 10 * LEASE
         async with database.transaction() as transaction:
             await lanes.mark_due(transaction, [target_id], now=now)
-            await lanes.free_all(transaction)
+            await lanes.free_all(transaction, now=now)
         old = await lease_one(database, now=now)
         lost = False
 
@@ -509,30 +512,65 @@ async def test_a_settled_delivery_does_not_hold_up_those_of_its_subject(
     assert (await lane_of(database, target_id)).due_at == NOW + 5
 
 
-async def test_the_next_due_moment_reckons_with_gates_and_leases(database: Database) -> None:
-    await add_target(database, due_at=NOW, gate_until=NOW + 40)
-    async with database.reading() as connection:
-        assert await lanes.next_due_at(connection) == NOW + 40
+async def test_a_lane_let_go_with_more_to_send_is_due_at_once(database: Database) -> None:
+    """The turn was over before the slice was: the others come first, then this one again."""
+    target_id = await add_target(database, due_at=NOW)
+    await add_delivery(database, target_id)
 
-    await add_target(database, due_at=NOW + 20)
-    async with database.reading() as connection:
-        assert await lanes.next_due_at(connection) == NOW + 20
+    await let_go(database, await lease_one(database), now=NOW + 3, has_more=True)
 
-    await lease_one(database, now=NOW + 20)
-    async with database.reading() as connection:
-        assert await lanes.next_due_at(connection) == NOW + 40
+    assert (await lane_of(database, target_id)).due_at == NOW + 3
 
 
-async def test_making_a_lane_due_again_reads_what_waits(database: Database) -> None:
-    target_id = await add_target(database, due_at=None)
+async def test_looking_whether_anything_is_due_says_what_leasing_would_find(
+    database: Database,
+) -> None:
+    await add_target(database, due_at=NOW + 5)
+    await add_target(database, due_at=NOW, gate_until=NOW + 9)
+    await add_target(database, due_at=NOW, status="paused")
+    found = {}
+    for now in (NOW, NOW + 4, NOW + 5, NOW + 8, NOW + 9, NOW + 5 + LEASE, NOW + 9 + LEASE):
+        async with database.reading() as connection:
+            looked = await lanes.is_any_due(connection, now=now)
+        leased = await lease(database, now=now)
+        assert looked == bool(leased), now - NOW
+        found[now - NOW] = looked
+    assert [*found.values()] == [False, False, True, False, True, True, True]
+
+
+async def test_resuming_makes_a_lane_due_at_once_and_opens_its_gate(database: Database) -> None:
+    target_id = await add_target(database, due_at=None, gate_until=NOW + 100)
+
     async with database.transaction() as transaction:
-        await lanes.make_due_again(transaction, target_id)
-    assert (await lane_of(database, target_id)).due_at is None
+        await lanes.resume(transaction, target_id, now=NOW + 7)
 
-    await add_delivery(database, target_id, next_attempt_at=NOW + 7)
+    [leased] = await lease(database, now=NOW + 7)
+    assert (leased.id, leased.resumed_at) == (target_id, NOW + 7)
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "paused": {"status": "paused"},
+    "disabled": {"status": "disabled"},
+    "polled": {"method": "poll", "endpoint_url": None},
+    "moved": {"endpoint_url": "https://elsewhere.example.com/"},
+    "given other credentials": {"authorization_sealed": "sealed"},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_target_that_was_changed_is_still_recorded_for_and_no_longer_pushed_to(
+    database: Database, change: str
+) -> None:
+    target_id = await add_target(database, due_at=NOW)
+    leased = await lease_one(database)
     async with database.transaction() as transaction:
-        await lanes.make_due_again(transaction, target_id)
-    assert (await lane_of(database, target_id)).due_at == NOW + 7
+        assert await lanes.require_lease(transaction, leased) is True
+        await transaction.execute(
+            update(target_rows).where(target_rows.c.id == target_id).values(**CHANGES[change])
+        )
+    async with database.transaction() as transaction:
+        assert await lanes.require_lease(transaction, leased) is False
+    await let_go(database, leased)
 
 
 # ---------------------------------------------------------------- races
@@ -558,7 +596,7 @@ async def test_nothing_is_lost_between_publishing_and_letting_go(database: Datab
             )
 
         async with asyncio.TaskGroup() as race:
-            work = [let_go(database, leased), publish(database, [target_id], now=now)]
+            work = [let_go(database, leased, now=now), publish(database, [target_id], now=now)]
             for one in work if turn % 2 else reversed(work):
                 race.create_task(one)
 
@@ -592,7 +630,7 @@ async def test_publishing_waits_for_a_worker_that_is_letting_the_lane_go(
 
     async with asyncio.TaskGroup() as race:
         async with postgres_database.transaction() as worker:
-            await lanes.let_go(worker, leased)
+            await lanes.let_go(worker, leased, looked_at=NOW, has_more=False, now=NOW)
             publishing = race.create_task(publish(postgres_database, [target_id], now=NOW + 1))
             await until_somebody_waits_for_a_lock(postgres_database)
             assert not publishing.done()

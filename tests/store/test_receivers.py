@@ -27,7 +27,9 @@ async def project_of(connection: Connection, name: str = "default") -> int:
     return int(added.scalar_one())
 
 
-async def add(connection: Connection, project_id: int, name: str = "alice", **more: object) -> Receiver:
+async def add(
+    connection: Connection, project_id: int, name: str = "alice", **more: object
+) -> Receiver:
     values: dict[str, object] = {
         "client_id": f"rcv_{secrets.token_hex(8)}",
         "client_secret_hash": "scrypt$hash",

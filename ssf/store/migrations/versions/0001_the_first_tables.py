@@ -57,6 +57,7 @@ def upgrade() -> None:
         sa.Column("subject_key", sa.LargeBinary(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("invalid_key_count", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("first_due_at", sa.BigInteger(), nullable=False),
         sa.Column("next_attempt_at", sa.BigInteger(), nullable=False),
         sa.Column("last_outcome", sa.Text(), nullable=True),
@@ -87,6 +88,14 @@ def upgrade() -> None:
         "ix_deliveries_waiting_subject",
         "deliveries",
         ["target_id", "subject_key", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
+    )
+    op.create_index(
+        "ix_deliveries_waiting_until",
+        "deliveries",
+        ["target_id", "next_attempt_at"],
         unique=False,
         sqlite_where=sa.text("state = 'waiting'"),
         postgresql_where=sa.text("state = 'waiting'"),
@@ -194,6 +203,7 @@ def upgrade() -> None:
         sa.Column("lease_owner", sa.Text(), nullable=True),
         sa.Column("lease_expires_at", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("fencing_token", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("resumed_at", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.ForeignKeyConstraint(["target_id"], ["targets.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("target_id"),
     )
