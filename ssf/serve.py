@@ -78,11 +78,9 @@ async def serve(
             transmitter = await build_transmitter(
                 settings, database=database, clock=clock, log=log, stopping=stopping.is_set
             )
-            host, port = listening.getsockname()[:2]
+            url = _url_of(listening)
             async with transmitter.egress:
-                await _run_siblings(
-                    transmitter, listening, stopping, log, lambda: announce(f"http://{host}:{port}")
-                )
+                await _run_siblings(transmitter, listening, stopping, log, lambda: announce(url))
         finally:
             await database.close()
 
@@ -125,6 +123,11 @@ async def _run_siblings(
             siblings.create_task(require_stopping(server.serve([listening]), "HTTP server"))
             siblings.create_task(require_stopping(transmitter.worker.run(stopping), "push worker"))
     log.info("serve.stopped")
+
+
+def _url_of(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @contextlib.contextmanager

@@ -202,6 +202,30 @@ async def test_a_writer_that_is_cancelled_at_any_point_leaves_no_transaction_ope
     assert {int(pair) for pair in pairs} >= committed
 
 
+async def test_a_writer_that_is_cancelled_while_it_reads_does_not_keep_the_file_locked(
+    database: Database,
+) -> None:
+    """Whoever still looks at the cancelled task must not hold up every other writer by that."""
+    async with database.transaction() as transaction:
+        await transaction.execute(
+            insert(projects), [{"name": f"{i:05}", "created_at": 0} for i in range(5_000)]
+        )
+
+    async def read() -> None:
+        async with database.transaction() as transaction:
+            await transaction.execute(select(projects))
+
+    cancelled = []
+    for turns in range(30):
+        task = asyncio.create_task(read())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        cancelled.append(task)
+        await add(database, f"after {turns}")
+
+
 # ---------------------------------------------------------------- locked, full, gone
 
 
