@@ -3,11 +3,12 @@
 Never in a log: a token, a SET, a subject, an `Authorization` value, a secret.
 """
 
+import contextlib
 import json
 import logging
 import sys
 import traceback
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TextIO, cast
 
 import structlog
 
@@ -45,6 +46,18 @@ def origin_of(error: BaseException) -> dict[str, Any]:
     return {"error": " < ".join(chain), "stack": "".join(traceback.format_tb(error.__traceback__))}
 
 
+class _Stderr:
+    """Standard error, whose reader may go away: a lost line must not cost an event."""
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 class _JsonLine(logging.Formatter):
     """Lines of the libraries, in the shape of ours."""
 
@@ -70,7 +83,7 @@ def configure_log(level: str) -> Log:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Stderr())),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)

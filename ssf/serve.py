@@ -108,10 +108,10 @@ async def _run_siblings(
         if stopping.is_set():
             log.warning("serve.stopped_at_once", why=why)
             os._exit(1)
-        log.info("serve.stopping", why=why)
         stopping.set()
         server.should_exit = True
         transmitter.bell.ring_all()
+        log.info("serve.stopping", why=why)
 
     async def require_stopping(work: Awaitable[None], name: str) -> None:
         await work

@@ -11,7 +11,13 @@ from starlette.responses import Response
 
 from ssf.api.operations import Operation
 from ssf.api.query import page_limits, parameter, path_name
-from ssf.api.request_body import MAX_EVENT_BODY_BYTES, json_object, parse_object, raw_body
+from ssf.api.request_body import (
+    MAX_EVENT_BODY_BYTES,
+    MAX_EVENT_DEPTH,
+    json_object,
+    parse_object,
+    raw_body,
+)
 from ssf.api.responses import empty_response, json_response
 from ssf.control.callers import Caller
 from ssf.control.events import Events, OfferedEvent
@@ -186,7 +192,7 @@ def _parsed(model: type[_Model], body: dict[str, Any]) -> _Model:
 
 
 def _offered(request: Request, raw: bytes) -> OfferedEvent:
-    body = parse_object(request, raw)
+    body = parse_object(request, raw, max_depth=MAX_EVENT_DEPTH)
     key = _idempotency_key(request)
     if "events" in body:
         shaped = _parsed(SetShapedEventBody, body)

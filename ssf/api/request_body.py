@@ -11,6 +11,9 @@ from ssf.protocol.push import media_type
 
 MAX_BODY_BYTES = 1_048_576
 MAX_EVENT_BODY_BYTES = 65_536
+MAX_DEPTH = 32
+MAX_EVENT_DEPTH = 31
+"""One less: in the SET that is made of it, an event's payload lies one level deeper."""
 _MAX_DIGITS = 15
 BODY_SECONDS = 10.0
 """How long a client may take to send its body."""
@@ -35,7 +38,9 @@ async def json_object(
     )
 
 
-def parse_object(request: Request, raw: bytes, *, max_members: int = 10_000) -> dict[str, Any]:
+def parse_object(
+    request: Request, raw: bytes, *, max_members: int = 10_000, max_depth: int = MAX_DEPTH
+) -> dict[str, Any]:
     """A body that has been read, as a JSON object.
 
     Raises:
@@ -43,7 +48,7 @@ def parse_object(request: Request, raw: bytes, *, max_members: int = 10_000) -> 
         InvalidJson: It is not JSON, not an object, or ambiguous.
     """
     require_json(request)
-    return loads_object(raw, max_bytes=MAX_BODY_BYTES, max_members=max_members)
+    return loads_object(raw, max_bytes=MAX_BODY_BYTES, max_members=max_members, max_depth=max_depth)
 
 
 async def json_object_or_nothing(request: Request) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ssf.log import Log, configure_log
 from ssf.rules.storage_errors import DatabaseInUse, SchemaOutdated, StorageError
 from ssf.settings import BadConfiguration, Settings, read_settings
 
+_LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 _DEV_EGRESS = "127.0.0.0/8,::1/128"
 
 
@@ -94,6 +95,11 @@ def _for_development(settings: Settings) -> Settings:
         values["egress_allow"] = _DEV_EGRESS
     if settings.issuer is None:
         values["issuer"] = f"http://{host}:{port}"
+    if settings.host not in _LOOPBACK_HOSTS:
+        print(
+            f"ssf: --dev is not for {settings.host}: others can reach http and loopback through it",
+            flush=True,
+        )
     secrets = load_dev_secrets(settings.database_url)
     if settings.admin_token is None:
         values["admin_token"] = secrets.admin_token

@@ -89,6 +89,7 @@ class LaneDrain:
                 looked_at=looked_at,
                 has_more=turn.has_skipped or len(due) == self._limits.slice_size,
                 now=self._clock.now(),
+                again_at=turn.again_at,
             )
         return turn.attempts
 
@@ -115,6 +116,7 @@ class LaneDrain:
             if outcome.gate_seconds is not None or not is_current:
                 turn.is_closed = True
             if outcome.state is DeliveryState.WAITING:
+                turn.will_try_again(outcome.next_attempt_at)
                 return
 
     def _log_attempt(self, target: LeasedTarget, delivery: DueDelivery, outcome: Recorded) -> None:
@@ -141,6 +143,10 @@ class _Turn:
     attempts: int = 0
     is_closed: bool = False
     has_skipped: bool = False
+    again_at: int | None = None
+
+    def will_try_again(self, at: int) -> None:
+        self.again_at = at if self.again_at is None else min(self.again_at, at)
 
     def is_over(self) -> bool:
         return self.stopping.is_set() or self.is_closed or self.clock.now() >= self.ends_at

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ssf.clock import MICROSECONDS, Clock
 from ssf.delivery.lanes import LaneDrain, LaneLimits
-from ssf.log import Log
+from ssf.log import Log, origin_of
 from ssf.rules.storage_errors import LeaseLost, StorageError
 from ssf.rules.targets import LeasedTarget
 from ssf.store import lanes
@@ -124,6 +124,9 @@ class PushWorker:
                 code=error.code,
                 description=str(error),
             )
+        except Exception as error:  # noqa: BLE001 - one lane must not end the worker of all others
+            # Its lease runs out by itself, and the lane is tried again then.
+            self._log.error("worker.internal_fault", target=target.id, **origin_of(error))
         finally:
             self._active -= 1
             self._bell.ring(Bell.PUSH)

@@ -6,6 +6,7 @@ fails at once when somebody else has written meanwhile, whatever the busy timeou
 """
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -38,7 +39,11 @@ _CONNECT_TIMEOUT_SECONDS = 5
 _STATEMENT_TIMEOUT_SECONDS = 30
 
 _SQLSTATES_TO_TRY_AGAIN = ("40P01", "40001")
+_SQLSTATES_OF_LOST_CONNECTIONS = ("08", "57P", "53300")
 _SQLSTATES_OF_REFUSED_CONNECTIONS = ("28", "3D")
+
+_POSTGRESQL_PARAMETERS = ("host", "port", "ssl", "sslmode")
+_POSTGRESQL_WORDS = ", ".join(_POSTGRESQL_PARAMETERS)
 
 SCHEMA_REVISION = "0001"
 """The migration that this program needs; the newest in `ssf/store/migrations`."""
@@ -124,6 +129,7 @@ class Database:
             SchemaOutdated: With the command to run.
             StorageError: The database is not reachable.
         """
+        self._create_file()
         revision = await self._revision()
         if revision is None:
             await self._create_schema()
@@ -143,8 +149,25 @@ class Database:
         # Imported here: Alembic costs 0.2 s at start, and an empty database does without it.
         from ssf.store.migrations import upgrade_to_head  # noqa: PLC0415
 
+        self._create_file()
+
         async with self.transaction() as connection:
             await connection.run_sync(upgrade_to_head)
+
+    def _create_file(self) -> None:
+        """Makes the SQLite file so that nobody else can read it: subjects are in it as they are.
+
+        Raises:
+            StorageUnavailable: It cannot be made.
+        """
+        if not self.is_sqlite:
+            return
+        path = make_url(self.url).database
+        assert path is not None
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise StorageUnavailable(f"{path} cannot be opened: {error.strerror}.") from error
 
     async def _revision(self) -> str | None:
         async with self.reading() as connection:
@@ -186,6 +209,8 @@ def _storage_error(error: exc.DBAPIError) -> StorageError:
         return StorageBusy("Two transactions stood in each other's way.")
     if sqlstate == "53100":
         return StorageFull("The database is full.")
+    if sqlstate.startswith(_SQLSTATES_OF_LOST_CONNECTIONS):
+        return StorageUnavailable("The database server is starting, stopping or overloaded.")
     if sqlstate.startswith(_SQLSTATES_OF_REFUSED_CONNECTIONS):
         return StorageUnavailable(
             "The database server refuses the connection; check the user, password and database "
@@ -228,6 +253,9 @@ def _sqlite_engine(url: str, *, begin: str, pool_size: int) -> AsyncEngine:
 
 def _postgresql_engine(url: str) -> AsyncEngine:
     parsed = make_url(url).set(drivername="postgresql+asyncpg")
+    for name in parsed.query:
+        if name not in _POSTGRESQL_PARAMETERS:
+            raise ValueError(f"{name} is not known; after ? there may be " + _POSTGRESQL_WORDS)
     if "sslmode" in parsed.query:
         # libpq's word for it, which the driver knows as `ssl`.
         mode = parsed.query["sslmode"]

@@ -147,10 +147,9 @@ async def require_lease(connection: Connection, target: LeasedTarget) -> bool:
     found = await connection.execute(
         select(
             lanes.c.fencing_token,
+            lanes.c.resumed_at,
             targets.c.status,
             targets.c.method,
-            targets.c.endpoint_url,
-            targets.c.authorization_sealed,
         )
         .join_from(lanes, targets, targets.c.id == lanes.c.target_id)
         .where(lanes.c.target_id == target.id, lanes.c.lease_owner.is_not(None))
@@ -159,8 +158,9 @@ async def require_lease(connection: Connection, target: LeasedTarget) -> bool:
     row = found.one_or_none()
     if row is None or row.fencing_token != target.fencing_token:
         raise LeaseLost(f"The lane of target {target.id} was leased to another worker.")
-    now = (row.status, row.method, row.endpoint_url, row.authorization_sealed)
-    return now == ("enabled", "push", target.endpoint_url, target.authorization_sealed)
+    is_pushed = row.status == "enabled" and row.method == "push"
+    # Another way, or the same way again after another one: `resume` was called for both.
+    return is_pushed and bool(row.resumed_at == target.resumed_at)
 
 
 async def close_gate(connection: Connection, target: LeasedTarget, *, until: int) -> None:
@@ -173,7 +173,13 @@ async def close_gate(connection: Connection, target: LeasedTarget, *, until: int
 
 
 async def let_go(
-    connection: Connection, target: LeasedTarget, *, looked_at: int, has_more: bool, now: int
+    connection: Connection,
+    target: LeasedTarget,
+    *,
+    looked_at: int,
+    has_more: bool,
+    now: int,
+    again_at: int | None = None,
 ) -> None:
     """Ends the lease and says when the lane is due again.
 
@@ -184,12 +190,16 @@ async def let_go(
         looked_at: Microseconds UTC at which the slice that was worked off was read.
         has_more: Whether something in or behind the slice was due and not attempted.
         now: Microseconds UTC.
+        again_at: The earliest retry that this lease gave out; None for none. Told, because a
+            clock that was set back meanwhile put it before `looked_at`.
 
     Raises:
         LeaseLost: The lane was leased again since, or the target is gone.
     """
     await require_lease(connection, target)
     next_at = now if has_more else await _first_waiting_after(connection, target.id, looked_at)
+    if again_at is not None:
+        next_at = again_at if next_at is None else min(next_at, again_at)
     came_meanwhile = lanes.c.due_at < target.lease_expires_at
     await connection.execute(
         update(lanes)
@@ -205,12 +215,17 @@ async def let_go(
 async def resume(connection: Connection, target_id: int, *, now: int) -> None:
     """Makes a lane due at once: its target was enabled, or is reached in another way now.
 
-    Whatever waits gets as much time to be delivered as if it had been published now.
+    Whatever waits gets as much time to be delivered as if it had been published now. A worker
+    that holds the lane sees that `resumed_at` is another one, so it always grows.
     """
     await connection.execute(
         update(lanes)
         .where(lanes.c.target_id == target_id)
-        .values(due_at=now, resumed_at=now, gate_until=0)
+        .values(
+            due_at=now,
+            resumed_at=case((lanes.c.resumed_at >= now, lanes.c.resumed_at + 1), else_=now),
+            gate_until=0,
+        )
     )
 
 
