@@ -10,6 +10,7 @@ from ssf.delivery.outcomes import OutcomeBatch
 from ssf.delivery.push import Pusher
 from ssf.log import Log
 from ssf.rules.deliveries import DeliveryState, DueDelivery, Recorded
+from ssf.rules.storage_errors import StorageError
 from ssf.rules.targets import LeasedTarget
 from ssf.store import lanes
 from ssf.store.database import Database
@@ -75,13 +76,11 @@ class LaneDrain:
             due = await due_for_push(
                 connection, target.id, now=looked_at, limit=self._limits.slice_size
             )
-        try:
-            async with asyncio.TaskGroup() as sending:
-                for queue in _by_subject(due):
-                    sending.create_task(self._send_in_order(target, queue, batch, slots, turn))
-        except ExceptionGroup as group:
-            # Whichever came first ended the others; callers catch it by its own class.
-            raise group.exceptions[0] from group
+        async with asyncio.TaskGroup() as sending:
+            for queue in _by_subject(due):
+                sending.create_task(self._send_in_order(target, queue, batch, slots, turn))
+        if turn.failure is not None:
+            raise turn.failure
         async with self._database.transaction() as transaction:
             await lanes.let_go(
                 transaction,
@@ -111,7 +110,13 @@ class LaneDrain:
                     return
                 turn.attempts += 1
                 outcome = await self._pusher.attempt(target, delivery)
-                is_current = await batch.record(outcome)
+                try:
+                    is_current = await batch.record(outcome)
+                except StorageError as failure:
+                    # Kept for later: raised here, it would cancel the others amid their writes.
+                    turn.failure = turn.failure or failure
+                    turn.is_closed = True
+                    return
             self._log_attempt(target, delivery, outcome)
             if outcome.gate_seconds is not None or not is_current:
                 turn.is_closed = True
@@ -144,6 +149,7 @@ class _Turn:
     is_closed: bool = False
     has_skipped: bool = False
     again_at: int | None = None
+    failure: StorageError | None = None
 
     def will_try_again(self, at: int) -> None:
         self.again_at = at if self.again_at is None else min(self.again_at, at)

@@ -8,6 +8,7 @@ fails at once when somebody else has written meanwhile, whatever the busy timeou
 import asyncio
 import os
 import sqlite3
+import traceback
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -97,8 +98,15 @@ class Database:
         """
         async with _translated():
             if self.is_sqlite:
-                async with self._writing, self._writer.begin() as connection:
-                    yield connection
+                async with self._writing:
+                    try:
+                        async with self._writer.begin() as connection:
+                            yield connection
+                    except asyncio.CancelledError as cancelled:
+                        # A cursor in a frame of the traceback would keep the connection that is
+                        # being closed, and with it the lock on the file, alive.
+                        traceback.clear_frames(cancelled.__traceback__)
+                        raise
             else:
                 async with self._writer.begin() as connection:
                     yield connection

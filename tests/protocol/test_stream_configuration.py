@@ -324,10 +324,13 @@ def test_what_is_none_is_left_out_and_events_delivered_is_shown_even_when_empty(
     )  # fmt: skip
     for shown in (bare.to_ssf_1_0(), bare.to_sse_v1()):
         assert shown["events_delivered"] == []
-        assert set(shown) - {"stream_id"} == {
+        assert set(shown) - {"stream_id", "events_requested"} == {
             "iss", "aud", "events_supported", "events_delivered", "delivery"
         }  # fmt: skip
         assert set(shown["delivery"]) == {"method", "endpoint_url"}
+    assert "events_requested" not in bare.to_ssf_1_0()
+    # The older profile replaces what was read, and requires the property.
+    assert bare.to_sse_v1()["events_requested"] == []
     assert configuration(events_requested=()).to_ssf_1_0()["events_requested"] == []
 
 
