@@ -150,6 +150,8 @@ async def require_lease(connection: Connection, target: LeasedTarget) -> bool:
             lanes.c.resumed_at,
             targets.c.status,
             targets.c.method,
+            targets.c.endpoint_url,
+            targets.c.authorization_sealed,
         )
         .join_from(lanes, targets, targets.c.id == lanes.c.target_id)
         .where(lanes.c.target_id == target.id, lanes.c.lease_owner.is_not(None))
@@ -158,9 +160,10 @@ async def require_lease(connection: Connection, target: LeasedTarget) -> bool:
     row = found.one_or_none()
     if row is None or row.fencing_token != target.fencing_token:
         raise LeaseLost(f"The lane of target {target.id} was leased to another worker.")
-    is_pushed = row.status == "enabled" and row.method == "push"
-    # Another way, or the same way again after another one: `resume` was called for both.
-    return is_pushed and bool(row.resumed_at == target.resumed_at)
+    now = (row.status, row.method, row.endpoint_url, row.authorization_sealed)
+    as_leased = ("enabled", "push", target.endpoint_url, target.authorization_sealed)
+    # The same again after something else is another: what was read before is not what waits now.
+    return now == as_leased and bool(row.resumed_at == target.resumed_at)
 
 
 async def close_gate(connection: Connection, target: LeasedTarget, *, until: int) -> None:

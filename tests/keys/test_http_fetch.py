@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
@@ -28,8 +28,12 @@ class Server:
 @asynccontextmanager
 async def serving(respond: Respond) -> AsyncIterator[Server]:
     state = Server()
+    handlers: set[asyncio.Task[None]] = set()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handler = asyncio.current_task()
+        assert handler is not None
+        handlers.add(handler)
         try:
             state.requests.append(await reader.readuntil(b"\r\n\r\n"))
             await respond(writer)
@@ -38,11 +42,19 @@ async def serving(respond: Respond) -> AsyncIterator[Server]:
             pass
         finally:
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     state.port = server.sockets[0].getsockname()[1]
     async with server:
         yield state
+    if handlers:
+        # A connection that is closed after the test's loop has ended is a leak to the next test.
+        _, late = await asyncio.wait(handlers, timeout=2)
+        for handler in late:
+            handler.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
 
 def answering(head: str, body: bytes = b"") -> Respond:
