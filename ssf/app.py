@@ -41,6 +41,7 @@ from ssf.rules.egress import EgressPolicy, parse_networks
 from ssf.rules.identifiers import RandomBytes
 from ssf.rules.sse_stream_changes import MissingRequired
 from ssf.rules.storage_errors import StorageError
+from ssf.rules.subject_membership import DefaultSubjects
 from ssf.settings import BadConfiguration, Settings
 from ssf.store.bell import Bell
 from ssf.store.database import Database
@@ -251,6 +252,7 @@ async def build_transmitter(
         tokens,
         default_interval_seconds=settings.min_verification_interval_seconds,
         default_max_streams=settings.max_streams_per_receiver,
+        default_subjects=DefaultSubjects(settings.default_subjects),
     )
     operations: tuple[AnyOperation, ...] = (
         *SsfApi(

@@ -56,6 +56,8 @@ class Settings(BaseModel):
         signing_algorithm: JWS algorithm of the SETs.
         min_verification_interval_seconds: For receivers that were added without one.
         max_streams_per_receiver: For receivers that were added without a limit.
+        default_subjects: For receivers that were added without it: whether their streams hold
+            ALL subjects, or NONE but those that they add; published in the metadata.
         push_attempt_seconds: Longest time one push may take, all in all.
         push_in_flight: Pushes to one receiver at a time.
         poll_wait_seconds: Longest time a poll is held open.
@@ -78,6 +80,7 @@ class Settings(BaseModel):
     signing_algorithm: Literal["RS256", "PS256", "ES256", "EdDSA"] = "RS256"
     min_verification_interval_seconds: int = Field(default=60, ge=0, le=86_400)
     max_streams_per_receiver: int = Field(default=100, ge=1, le=10_000)
+    default_subjects: Literal["ALL", "NONE"] = "ALL"
     push_attempt_seconds: int = Field(default=15, ge=1, le=60)
     push_in_flight: int = Field(default=16, ge=1, le=256)
     poll_wait_seconds: int = Field(default=30, ge=1, le=300)

@@ -209,11 +209,11 @@ async def test_tables_that_must_not_reuse_a_number_do_not_on_sqlite(created):
     if not migrated.is_sqlite:
         statement = text(
             "SELECT count(*) FROM information_schema.columns"
-            " WHERE table_name IN ('targets', 'deliveries') AND column_name = 'id'"
+            " WHERE table_name IN ('targets', 'deliveries', 'subjects') AND column_name = 'id'"
             " AND column_default LIKE 'nextval%'"
         )
         found = await ask(migrated, lambda connection: connection.execute(statement).scalar_one())
-        assert found == 2
+        assert found == 3
         return
 
     def statements(connection: Connection) -> dict[str, str]:
@@ -223,8 +223,8 @@ async def test_tables_that_must_not_reuse_a_number_do_not_on_sqlite(created):
     by_table = await ask(migrated, statements)
     autoincrement = {name for name, sql in by_table.items() if "AUTOINCREMENT" in sql.upper()}
     without_rowid = {name for name, sql in by_table.items() if "WITHOUT ROWID" in sql.upper()}
-    assert autoincrement == {"targets", "deliveries"}
-    assert without_rowid == {"routes"}
+    assert autoincrement == {"targets", "deliveries", "subjects"}
+    assert without_rowid == {"routes", "subject_shapes", "subject_projections"}
     by_table_of_schema = await ask(made, statements)
     for name in metadata.tables:
         for word in ("AUTOINCREMENT", "WITHOUT ROWID"):

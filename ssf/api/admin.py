@@ -28,6 +28,7 @@ from ssf.rules.deliveries import DeliveryState
 from ssf.rules.errors import InvalidRequest
 from ssf.rules.receivers import Receiver
 from ssf.rules.streams import Stream
+from ssf.rules.subject_membership import DefaultSubjects
 
 _ADMIN = (Scope.ADMIN,)
 _WRITE = (Scope.EVENTS_WRITE,)
@@ -56,9 +57,12 @@ class ReceiverBody(_Body):
     name: Name
     audience: Word | Words
     events_supported: Words | None = None
-    default_subjects: Literal["ALL"] = "ALL"
+    default_subjects: Literal["ALL", "NONE"] | None = None
     min_verification_interval: Annotated[int, Field(ge=0, le=86_400)] | None = None
     max_streams: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    inactivity_timeout: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
+    legacy_event_uris: bool = False
+    subject_in_event: bool | None = None
 
 
 class EventBody(_Body):
@@ -134,6 +138,12 @@ class AdminApi:
                 else tuple(body.events_supported),
                 min_verification_interval_seconds=body.min_verification_interval,
                 max_streams=body.max_streams,
+                default_subjects=None
+                if body.default_subjects is None
+                else DefaultSubjects(body.default_subjects),
+                inactivity_timeout_seconds=body.inactivity_timeout,
+                legacy_event_uris=body.legacy_event_uris,
+                subject_in_event=body.subject_in_event,
             ),
         )
         shown = _receiver(added.receiver)
@@ -292,9 +302,12 @@ def _receiver(receiver: Receiver) -> dict[str, Any]:
         "name": receiver.name,
         "audience": list(receiver.audience),
         "events_supported": list(events_supported(receiver)),
-        "default_subjects": "ALL",
+        "default_subjects": receiver.default_subjects.value,
         "min_verification_interval": receiver.min_verification_interval_seconds,
         "max_streams": receiver.max_streams,
+        "inactivity_timeout": receiver.inactivity_timeout_seconds,
+        "legacy_event_uris": receiver.legacy_event_uris,
+        "subject_in_event": receiver.subject_in_event,
         "created_at": receiver.created_at,
     }
 

@@ -23,12 +23,33 @@ def add(
         typer.Option(help="Event types on offer to it [default: all]; may be repeated."),
     ] = None,
     default_subjects: Annotated[
-        str, typer.Option(help="ALL: its streams hold every subject.")
-    ] = "ALL",
+        str | None,
+        typer.Option(
+            help="ALL: its streams hold every subject; NONE: those that it adds. "
+            "[default: SSF_DEFAULT_SUBJECTS]"
+        ),
+    ] = None,
     min_verification_interval: Annotated[
         int | None, typer.Option(help="Seconds between verification requests.")
     ] = None,
     max_streams: Annotated[int | None, typer.Option(help="How many streams it may have.")] = None,
+    inactivity_timeout: Annotated[
+        int | None, typer.Option(help="Seconds after which an unused stream is paused.")
+    ] = None,
+    legacy_event_uris: Annotated[
+        bool,
+        typer.Option(
+            "--legacy-event-uris", help="Verification and stream-updated carry the URIs of 2021."
+        ),
+    ] = False,
+    subject_in_event: Annotated[
+        bool | None,
+        typer.Option(
+            "--subject-in-event/--no-subject-in-event",
+            help="Repeat the subject inside of CAEP and RISC events "
+            "[default: on streams of the older profile].",
+        ),
+    ] = None,
     url: Url = None,
     database: Database = None,
     as_json: Json = False,
@@ -41,6 +62,9 @@ def add(
         "default_subjects": default_subjects,
         "min_verification_interval": min_verification_interval,
         "max_streams": max_streams,
+        "inactivity_timeout": inactivity_timeout,
+        "legacy_event_uris": legacy_event_uris,
+        "subject_in_event": subject_in_event,
     }
     added = call("POST", "/admin/v1/receivers", url=url, database=database, body=body)
     if as_json:

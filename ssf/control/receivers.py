@@ -12,8 +12,9 @@ from ssf.control.callers import Caller
 from ssf.protocol.event_types import CAEP_EVENT_TYPE_URIS, find_event_type
 from ssf.rules.errors import Conflict, InvalidRequest, NotFound
 from ssf.rules.identifiers import RandomBytes, new_client_id, new_secret
-from ssf.rules.receivers import Receiver
+from ssf.rules.receivers import Receiver, ReceiverTerms
 from ssf.rules.storage_errors import AlreadyThere
+from ssf.rules.subject_membership import DefaultSubjects
 from ssf.store import lanes, receivers, streams
 from ssf.store.bell import Bell
 from ssf.store.database import Database
@@ -32,6 +33,10 @@ class NewReceiver:
         events_supported: URIs or short names on offer to it; None: all that we know.
         min_verification_interval_seconds: None: the server's default.
         max_streams: None: the server's default.
+        default_subjects: None: the server's default.
+        inactivity_timeout_seconds: >= 1; None: its streams are never inactive.
+        legacy_event_uris: Whether verification and stream-updated carry the URIs of 2021.
+        subject_in_event: Whether events carry the subject inside as well; None: by profile.
     """
 
     name: str
@@ -39,6 +44,10 @@ class NewReceiver:
     events_supported: tuple[str, ...] | None = None
     min_verification_interval_seconds: int | None = None
     max_streams: int | None = None
+    default_subjects: DefaultSubjects | None = None
+    inactivity_timeout_seconds: int | None = None
+    legacy_event_uris: bool = False
+    subject_in_event: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +72,7 @@ class Receivers:
         *,
         default_interval_seconds: int,
         default_max_streams: int,
+        default_subjects: DefaultSubjects,
     ) -> None:
         self._database = database
         self._bell = bell
@@ -71,6 +81,7 @@ class Receivers:
         self._tokens = tokens
         self._default_interval_seconds = default_interval_seconds
         self._default_max_streams = default_max_streams
+        self._default_subjects = default_subjects
 
     async def add(self, caller: Caller, new: NewReceiver) -> ReceiverCredentials:
         """Adds a receiver.
@@ -80,8 +91,7 @@ class Receivers:
             InvalidRequest: An event type on offer is one that only we emit.
             UnknownEventType: An event type on offer is unknown.
         """
-        supported = None if new.events_supported is None else _offered(new.events_supported)
-        interval_seconds = new.min_verification_interval_seconds
+        agreed = self._terms(new)
         secret = new_secret("ssfs", self._random_bytes)
         # In a thread, since it takes a twentieth of a second on purpose.
         secret_hash = await asyncio.to_thread(_slow_hash, secret, self._random_bytes(16))
@@ -92,13 +102,7 @@ class Receivers:
                     project_id=caller.project_id,
                     client_id=new_client_id(self._random_bytes),
                     client_secret_hash=secret_hash,
-                    name=new.name,
-                    audience=new.audience,
-                    events_supported=supported,
-                    min_verification_interval_seconds=self._default_interval_seconds
-                    if interval_seconds is None
-                    else interval_seconds,
-                    max_streams=new.max_streams or self._default_max_streams,
+                    agreed=agreed,
                     now=self._clock.now(),
                 )
                 token = await self._tokens.issue(transaction, receiver.id)
@@ -107,6 +111,24 @@ class Receivers:
                 f"There is a receiver named {new.name}; choose another name.", field="name"
             ) from None
         return ReceiverCredentials(receiver=receiver, client_secret=secret, access_token=token)
+
+    def _terms(self, new: NewReceiver) -> ReceiverTerms:
+        interval_seconds = new.min_verification_interval_seconds
+        return ReceiverTerms(
+            name=new.name,
+            audience=new.audience,
+            events_supported=None
+            if new.events_supported is None
+            else _offered(new.events_supported),
+            min_verification_interval_seconds=self._default_interval_seconds
+            if interval_seconds is None
+            else interval_seconds,
+            max_streams=new.max_streams or self._default_max_streams,
+            default_subjects=new.default_subjects or self._default_subjects,
+            inactivity_timeout_seconds=new.inactivity_timeout_seconds,
+            legacy_event_uris=new.legacy_event_uris,
+            subject_in_event=new.subject_in_event,
+        )
 
     async def page(self, caller: Caller, *, after_id: int, limit: int) -> Sequence[Receiver]:
         """A page of receivers in the order in which they were added."""

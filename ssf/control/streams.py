@@ -25,6 +25,9 @@ from ssf.rules.streams import (
     Stream,
     events_delivered,
     facade_stream,
+    inactive_at,
+    puts_subject_in_event,
+    routed_event_types,
 )
 from ssf.store import lanes, receivers, streams
 from ssf.store.bell import Bell
@@ -252,6 +255,7 @@ class Streams:
             ),
             min_verification_interval=receiver.min_verification_interval_seconds,
             description=stream.description,
+            inactivity_timeout=receiver.inactivity_timeout_seconds,
             format=stream.format,
         )
 
@@ -280,6 +284,11 @@ class Streams:
             description=None,
             format=None,
             last_verification_at=None,
+            default_subjects=receiver.default_subjects,
+            legacy_event_uris=receiver.legacy_event_uris,
+            subject_in_event=puts_subject_in_event(receiver, profile),
+            inactive_at=inactive_at(receiver, now),
+            probe_interval_seconds=None,
             created_at=now,
             updated_at=now,
         )
@@ -300,8 +309,7 @@ class Streams:
                 f"This receiver may have {limit} stream(s) and has them; "
                 "change or delete one instead."
             )
-        delivered = events_delivered(events_supported(receiver), new.events_requested or ())
-        return await streams.add_stream(transaction, new, events_delivered=delivered)
+        return await streams.add_stream(transaction, new, event_types=_routed(receiver, new))
 
     async def _lock(self, transaction: Connection, receiver: Receiver) -> None:
         """Of two requests that both make a stream, one sees what the other has made."""
@@ -323,8 +331,7 @@ class Streams:
         poll_url: str,
     ) -> Stream:
         changed = self._edited(stream, asked, poll_url)
-        delivered = events_delivered(events_supported(receiver), changed.events_requested or ())
-        await streams.change_stream(transaction, changed, events_delivered=delivered)
+        await streams.change_stream(transaction, changed, event_types=_routed(receiver, changed))
         if _way(changed) != _way(stream):
             # What waits moves along, and need not wait for a way that is no more.
             now = self._clock.now()
@@ -373,6 +380,10 @@ class Streams:
         return self._secrets.encrypt(
             authorization_header.encode("ascii"), context=_context(stream.stream_id)
         )
+
+
+def _routed(receiver: Receiver, stream: Stream) -> tuple[str, ...]:
+    return routed_event_types(receiver.events_supported, stream.events_requested or ())
 
 
 def _require_own_poll_url(sent: str | None, own: str) -> None:

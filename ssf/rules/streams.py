@@ -7,7 +7,9 @@ from typing import Any
 
 from ssf.protocol.stream_configuration import DeliveryMethod, RequestedDelivery
 from ssf.rules.errors import ReadOnlyMismatch
+from ssf.rules.receivers import Receiver
 from ssf.rules.stream_status import StreamStatus
+from ssf.rules.subject_membership import DefaultSubjects
 
 
 class Profile(StrEnum):
@@ -47,6 +49,12 @@ class Stream:
         audience: The `aud` of its SETs.
         reason: Why it is in this status, or None.
         last_verification_at: Microseconds UTC of the last accepted request; None before it.
+        default_subjects: Whether it holds all subjects or those that were added.
+        legacy_event_uris: As the receiver's.
+        subject_in_event: Whether CAEP and RISC events carry the subject inside as well.
+        inactive_at: Microseconds UTC at which it will have been inactive for too long; None for
+            never.
+        probe_interval_seconds: How often the transmitter verifies it unasked; None for never.
     """
 
     id: int
@@ -64,6 +72,11 @@ class Stream:
     description: str | None
     format: str | None
     last_verification_at: int | None
+    default_subjects: DefaultSubjects
+    legacy_event_uris: bool
+    subject_in_event: bool
+    inactive_at: int | None
+    probe_interval_seconds: int | None
     created_at: int
     updated_at: int
 
@@ -83,6 +96,41 @@ def events_delivered(supported: Collection[str], requested: Iterable[str]) -> tu
     """
     offered = frozenset(supported)
     return tuple(uri for uri in dict.fromkeys(requested) if uri in offered)
+
+
+def routed_event_types(
+    restricted_to: Collection[str] | None, requested: Iterable[str]
+) -> tuple[str, ...]:
+    """The event types that are routed to a stream once there are such events.
+
+    Whether we know a type is not asked here: one that nobody can emit is routed nowhere, and one
+    that is registered later goes to whoever asked for it before.
+
+    Args:
+        restricted_to: What the operator offers to this receiver; None for everything.
+        requested: What the receiver asked for.
+    """
+    offered = None if restricted_to is None else frozenset(restricted_to)
+    return tuple(uri for uri in dict.fromkeys(requested) if offered is None or uri in offered)
+
+
+def puts_subject_in_event(receiver: Receiver, profile: Profile) -> bool:
+    """Whether events of a stream carry the subject inside, as drafts before 2023 had it."""
+    if receiver.subject_in_event is None:
+        return profile is Profile.SSE
+    return receiver.subject_in_event
+
+
+def inactive_at(receiver: Receiver, now: int) -> int | None:
+    """When a stream of which something was heard now will have been inactive for too long.
+
+    Returns:
+        Microseconds UTC, or None when the receiver has no inactivity timeout.
+
+    Source: SSF 1.0 §8.1.1, `inactivity_timeout`.
+    """
+    timeout_seconds = receiver.inactivity_timeout_seconds
+    return None if timeout_seconds is None else now + timeout_seconds * 1_000_000
 
 
 def require_unchanged(

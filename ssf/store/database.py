@@ -46,7 +46,7 @@ _SQLSTATES_OF_REFUSED_CONNECTIONS = ("28", "3D")
 _POSTGRESQL_PARAMETERS = ("host", "port", "ssl", "sslmode")
 _POSTGRESQL_WORDS = ", ".join(_POSTGRESQL_PARAMETERS)
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The migration that this program needs; the newest in `ssf/store/migrations`."""
 
 

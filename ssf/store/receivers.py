@@ -4,11 +4,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, exc, insert, select
+from sqlalchemy import delete, exc, insert, select, update
 
 from ssf.rules.access import Scope
-from ssf.rules.receivers import Receiver
+from ssf.rules.receivers import Receiver, ReceiverTerms
 from ssf.rules.storage_errors import AlreadyThere
+from ssf.rules.subject_membership import DefaultSubjects
 from ssf.store.database import Connection
 from ssf.store.schema import access_tokens, receivers
 
@@ -24,8 +25,40 @@ def _receiver(row: Any) -> Receiver:
         events_supported=None if supported is None else tuple(json.loads(supported)),
         min_verification_interval_seconds=row.min_verification_interval_seconds,
         max_streams=row.max_streams,
+        default_subjects=DefaultSubjects(row.default_subjects),
+        inactivity_timeout_seconds=row.inactivity_timeout_seconds,
+        legacy_event_uris=row.legacy_event_uris,
+        subject_in_event=row.subject_in_event,
         created_at=row.created_at,
     )
+
+
+def _columns(terms: ReceiverTerms) -> dict[str, Any]:
+    supported = terms.events_supported
+    return {
+        "name": terms.name,
+        "audience": json.dumps(terms.audience),
+        "events_supported": None if supported is None else json.dumps(supported),
+        "min_verification_interval_seconds": terms.min_verification_interval_seconds,
+        "max_streams": terms.max_streams,
+        "default_subjects": terms.default_subjects.value,
+        "inactivity_timeout_seconds": terms.inactivity_timeout_seconds,
+        "legacy_event_uris": terms.legacy_event_uris,
+        "subject_in_event": terms.subject_in_event,
+    }
+
+
+async def change_receiver(connection: Connection, receiver_id: int, agreed: ReceiverTerms) -> None:
+    """Writes what is agreed with a receiver now; its streams follow in `streams`.
+
+    Raises:
+        AlreadyThere: The project has another receiver of this name.
+    """
+    statement = update(receivers).where(receivers.c.id == receiver_id).values(**_columns(agreed))
+    try:
+        await connection.execute(statement)
+    except exc.IntegrityError as error:
+        raise AlreadyThere(f"There is a receiver named {agreed.name}.") from error
 
 
 async def add_receiver(
@@ -34,11 +67,7 @@ async def add_receiver(
     project_id: int,
     client_id: str,
     client_secret_hash: str,
-    name: str,
-    audience: tuple[str, ...],
-    events_supported: tuple[str, ...] | None,
-    min_verification_interval_seconds: int,
-    max_streams: int | None,
+    agreed: ReceiverTerms,
     now: int,
 ) -> Receiver:
     """Writes a new receiver.
@@ -46,18 +75,13 @@ async def add_receiver(
     Raises:
         AlreadyThere: The project has a receiver of this name.
     """
-    supported = None if events_supported is None else json.dumps(events_supported)
     statement = (
         insert(receivers)
         .values(
             project_id=project_id,
             client_id=client_id,
             client_secret_hash=client_secret_hash,
-            name=name,
-            audience=json.dumps(audience),
-            events_supported=supported,
-            min_verification_interval_seconds=min_verification_interval_seconds,
-            max_streams=max_streams,
+            **_columns(agreed),
             created_at=now,
         )
         .returning(receivers)
@@ -65,7 +89,7 @@ async def add_receiver(
     try:
         return _receiver((await connection.execute(statement)).one())
     except exc.IntegrityError as error:
-        raise AlreadyThere(f"There is a receiver named {name}.") from error
+        raise AlreadyThere(f"There is a receiver named {agreed.name}.") from error
 
 
 async def add_access_token(

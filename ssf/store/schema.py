@@ -7,6 +7,7 @@ targets only, so that another dialect brings a table of its own and nothing else
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ColumnElement,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     inspect,
     literal_column,
     text,
@@ -54,6 +56,10 @@ receivers = Table(
     Column("min_verification_interval_seconds", Integer, nullable=False),
     Column("max_streams", Integer),
     Column("created_at", BigInteger, nullable=False),
+    Column("default_subjects", Text, nullable=False, server_default=text("'ALL'")),
+    Column("inactivity_timeout_seconds", Integer),
+    Column("legacy_event_uris", Boolean, nullable=False, server_default=false()),
+    Column("subject_in_event", Boolean),
     UniqueConstraint("project_id", "name", name="uq_receivers_name"),
 )
 
@@ -79,6 +85,10 @@ targets = Table(
     Column("endpoint_url", Text),
     Column("authorization_sealed", Text),
     Column("audience", Text, nullable=False),
+    Column("default_subjects", Text, nullable=False, server_default=text("'ALL'")),
+    Column("subject_format", Text),
+    Column("legacy_event_uris", Boolean, nullable=False, server_default=false()),
+    Column("subject_in_event", Boolean, nullable=False, server_default=false()),
     CheckConstraint("method IN ('push', 'poll')", name="ck_targets_method"),
     CheckConstraint("status IN ('enabled', 'paused', 'disabled')", name="ck_targets_status"),
     CheckConstraint(
@@ -103,12 +113,26 @@ streams = Table(
     Column("reason", Text),
     Column("events_requested", Text),
     Column("description", Text),
-    Column("format", Text),
     Column("last_verification_at", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    Column("inactive_at", BigInteger),
+    Column("probe_interval_seconds", Integer),
+    Column("probe_at", BigInteger),
     CheckConstraint("profile IN ('ssf', 'sse')", name="ck_streams_profile"),
     Index("ix_streams_receiver", "receiver_id"),
+    Index(
+        "ix_streams_inactive",
+        "inactive_at",
+        sqlite_where=text("inactive_at IS NOT NULL"),
+        postgresql_where=text("inactive_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_streams_probe",
+        "probe_at",
+        sqlite_where=text("probe_at IS NOT NULL"),
+        postgresql_where=text("probe_at IS NOT NULL"),
+    ),
 )
 
 routes = Table(
@@ -116,10 +140,80 @@ routes = Table(
     metadata,
     Column("project_id", BigInteger, primary_key=True),
     Column("event_type", Text, primary_key=True),
+    # Before the target, so that targets that want listed subjects only are not read one by one.
+    Column("default_subjects", Text, primary_key=True),
     Column("target_id", ForeignKey("targets.id", ondelete="CASCADE"), primary_key=True),
     Index("ix_routes_target", "target_id"),
     sqlite_with_rowid=False,
 )
+"""What each target asked for and may have, whether or not there is such an event type yet."""
+
+subjects = Table(
+    "subjects",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    # Without a foreign key: a target is deleted at once, its million subjects little by little.
+    Column("target_id", BigInteger, nullable=False),
+    Column("subject_key", LargeBinary, nullable=False),
+    Column("identifier", Text, nullable=False),
+    Column("is_added", Boolean, nullable=False),
+    Column("is_verified", Boolean, nullable=False),
+    Column("removal_at", BigInteger),
+    Column("purge_at", BigInteger),
+    Column("changed_at", BigInteger, nullable=False),
+    Index("uq_subjects_key", "subject_key", "target_id", unique=True),
+    Index("ix_subjects_target", "target_id", "id"),
+    Index(
+        "ix_subjects_purge",
+        "purge_at",
+        sqlite_where=text("purge_at IS NOT NULL"),
+        postgresql_where=text("purge_at IS NOT NULL"),
+    ),
+    # A later change has the larger number, also when a row was deleted in between.
+    sqlite_autoincrement=True,
+)
+
+subject_shapes = Table(
+    "subject_shapes",
+    metadata,
+    Column("target_id", BigInteger, primary_key=True),
+    Column("shape", Text, primary_key=True),
+    Column("subjects", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""How many subjects of each shape a target has; `ssf.rules.subject_projections` says what that is."""
+
+subject_projections = Table(
+    "subject_projections",
+    metadata,
+    Column("target_id", BigInteger, primary_key=True),
+    Column("projection_key", LargeBinary, primary_key=True),
+    Column("subject_id", ForeignKey("subjects.id", ondelete="CASCADE"), primary_key=True),
+    Index("ix_subject_projections_subject", "subject_id"),
+    sqlite_with_rowid=False,
+)
+
+deleted_targets = Table(
+    "deleted_targets",
+    metadata,
+    Column("target_id", _ID, primary_key=True, autoincrement=False),
+    Column("deleted_at", BigInteger, nullable=False),
+)
+"""Targets of which something is left to be deleted."""
+
+event_types = Table(
+    "event_types",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("project_id", ForeignKey("projects.id"), nullable=False),
+    Column("uri", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("schema", Text),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("project_id", "uri", name="uq_event_types_uri"),
+    UniqueConstraint("project_id", "name", name="uq_event_types_name"),
+)
+"""Event types that an operator registered beside those of the specifications."""
 
 lanes = Table(
     "lanes",
@@ -137,11 +231,19 @@ lanes = Table(
     Column("lease_expires_at", BigInteger, nullable=False, server_default=text("0")),
     Column("fencing_token", BigInteger, nullable=False, server_default=text("0")),
     Column("resumed_at", BigInteger, nullable=False, server_default=text("0")),
+    Column("notice_due_at", BigInteger),
+    Column("dropped", BigInteger, nullable=False, server_default=text("0")),
     Index(
         "ix_lanes_due",
         "due_at",
         sqlite_where=text("due_at IS NOT NULL"),
         postgresql_where=text("due_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_lanes_notice_due",
+        "notice_due_at",
+        sqlite_where=text("notice_due_at IS NOT NULL"),
+        postgresql_where=text("notice_due_at IS NOT NULL"),
     ),
 )
 
@@ -158,12 +260,18 @@ events = Table(
     Column("txn", Text),
     Column("toe", Text),
     Column("created_at", BigInteger, nullable=False),
+    Column("audience", Text),
 )
 
 WAITING: ColumnElement[str] = literal_column("'waiting'")
 """Part of the statement's text, never a parameter: no less makes SQLite use a partial index."""
 
 _WAITING = text("state = 'waiting'")
+
+NOTICE: ColumnElement[str] = literal_column("'notice'")
+VERIFICATION: ColumnElement[str] = literal_column("'verification'")
+_WAITING_NOTICE = text("state = 'waiting' AND kind = 'notice'")
+_VERIFICATION = text("kind = 'verification'")
 
 deliveries = Table(
     "deliveries",
@@ -183,10 +291,26 @@ deliveries = Table(
     Column("last_status", Integer),
     Column("last_description", Text),
     Column("updated_at", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False, server_default=text("'event'")),
+    Column("matched_subject_id", BigInteger),
     CheckConstraint(
         "state IN ('waiting', 'delivered', 'dead', 'dropped')", name="ck_deliveries_state"
     ),
     Index("ix_deliveries_event", "event_row"),
+    Index(
+        "ix_deliveries_waiting_notices",
+        "target_id",
+        "id",
+        sqlite_where=_WAITING_NOTICE,
+        postgresql_where=_WAITING_NOTICE,
+    ),
+    Index(
+        "ix_deliveries_verifications",
+        "target_id",
+        "id",
+        sqlite_where=_VERIFICATION,
+        postgresql_where=_VERIFICATION,
+    ),
     Index(
         "ix_deliveries_waiting",
         "target_id",

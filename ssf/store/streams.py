@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
@@ -9,6 +10,7 @@ from sqlalchemy import delete, func, insert, select, update
 from ssf.protocol.stream_configuration import DeliveryMethod
 from ssf.rules.stream_status import StreamStatus
 from ssf.rules.streams import Profile, Stream
+from ssf.rules.subject_membership import DefaultSubjects
 from ssf.store.database import Connection
 from ssf.store.schema import lanes, receivers, routes, streams, targets
 
@@ -24,6 +26,10 @@ _STREAM = select(
     targets.c.endpoint_url,
     targets.c.authorization_sealed,
     targets.c.audience,
+    targets.c.default_subjects,
+    targets.c.subject_format,
+    targets.c.legacy_event_uris,
+    targets.c.subject_in_event,
 ).join_from(streams, targets, streams.c.id == targets.c.id)
 
 
@@ -43,15 +49,20 @@ def _stream(row: Any) -> Stream:
         audience=tuple(json.loads(row.audience)),
         events_requested=None if requested is None else tuple(json.loads(requested)),
         description=row.description,
-        format=row.format,
+        format=row.subject_format,
         last_verification_at=row.last_verification_at,
+        default_subjects=DefaultSubjects(row.default_subjects),
+        legacy_event_uris=row.legacy_event_uris,
+        subject_in_event=row.subject_in_event,
+        inactive_at=row.inactive_at,
+        probe_interval_seconds=row.probe_interval_seconds,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
 
 
 async def add_stream(
-    connection: Connection, stream: Stream, *, events_delivered: tuple[str, ...]
+    connection: Connection, stream: Stream, *, event_types: tuple[str, ...]
 ) -> Stream:
     """Writes a new stream with its target, lane and routes; `stream.id` is ignored.
 
@@ -63,11 +74,10 @@ async def add_stream(
         .values(
             project_id=stream.project_id,
             name=stream.stream_id,
-            method=_METHOD_WORDS[stream.method],
             status=stream.status.value,
-            endpoint_url=stream.endpoint_url,
-            authorization_sealed=stream.authorization_sealed,
             audience=json.dumps(stream.audience),
+            **_editable_columns_of_target(stream),
+            **_agreed_columns_of_target(stream),
         )
         .returning(targets.c.id)
     )
@@ -80,13 +90,31 @@ async def add_stream(
             profile=stream.profile.value,
             reason=stream.reason,
             **_own_columns(stream),
+            inactive_at=stream.inactive_at,
             created_at=stream.created_at,
             updated_at=stream.updated_at,
         )
     )
-    await _add_routes(connection, stream.project_id, target_id, events_delivered)
+    await _add_routes(connection, replace(stream, id=target_id), event_types)
     found = await connection.execute(_STREAM.where(streams.c.id == target_id))
     return _stream(found.one())
+
+
+def _editable_columns_of_target(stream: Stream) -> dict[str, Any]:
+    return {
+        "method": _METHOD_WORDS[stream.method],
+        "endpoint_url": stream.endpoint_url,
+        "authorization_sealed": stream.authorization_sealed,
+        "subject_format": stream.format,
+    }
+
+
+def _agreed_columns_of_target(stream: Stream) -> dict[str, Any]:
+    return {
+        "default_subjects": stream.default_subjects.value,
+        "legacy_event_uris": stream.legacy_event_uris,
+        "subject_in_event": stream.subject_in_event,
+    }
 
 
 def _own_columns(stream: Stream) -> dict[str, Any]:
@@ -94,43 +122,62 @@ def _own_columns(stream: Stream) -> dict[str, Any]:
     return {
         "events_requested": None if requested is None else json.dumps(requested),
         "description": stream.description,
-        "format": stream.format,
     }
 
 
-async def _add_routes(
-    connection: Connection, project_id: int, target_id: int, event_types: tuple[str, ...]
-) -> None:
+async def _add_routes(connection: Connection, stream: Stream, event_types: tuple[str, ...]) -> None:
     if event_types:
         await connection.execute(
             insert(routes),
             [
-                {"project_id": project_id, "event_type": uri, "target_id": target_id}
+                {
+                    "project_id": stream.project_id,
+                    "event_type": uri,
+                    "default_subjects": stream.default_subjects.value,
+                    "target_id": stream.id,
+                }
                 for uri in event_types
             ],
         )
 
 
 async def change_stream(
-    connection: Connection, stream: Stream, *, events_delivered: tuple[str, ...]
+    connection: Connection, stream: Stream, *, event_types: tuple[str, ...]
 ) -> None:
     """Writes the editable properties of a stream, and its routes anew."""
     await connection.execute(
         update(targets)
         .where(targets.c.id == stream.id)
-        .values(
-            method=_METHOD_WORDS[stream.method],
-            endpoint_url=stream.endpoint_url,
-            authorization_sealed=stream.authorization_sealed,
-        )
+        .values(**_editable_columns_of_target(stream))
     )
     await connection.execute(
         update(streams)
         .where(streams.c.id == stream.id)
         .values(**_own_columns(stream), updated_at=stream.updated_at)
     )
+    await _replace_routes(connection, stream, event_types)
+
+
+async def change_agreed(
+    connection: Connection, stream: Stream, *, event_types: tuple[str, ...]
+) -> None:
+    """Writes what follows from the terms of the stream's receiver, and its routes anew."""
+    await connection.execute(
+        update(targets)
+        .where(targets.c.id == stream.id)
+        .values(audience=json.dumps(stream.audience), **_agreed_columns_of_target(stream))
+    )
+    await connection.execute(
+        update(streams).where(streams.c.id == stream.id).values(inactive_at=stream.inactive_at)
+    )
+    await _replace_routes(connection, stream, event_types)
+
+
+async def _replace_routes(
+    connection: Connection, stream: Stream, event_types: tuple[str, ...]
+) -> None:
     await connection.execute(delete(routes).where(routes.c.target_id == stream.id))
-    await _add_routes(connection, stream.project_id, stream.id, events_delivered)
+    await _add_routes(connection, stream, event_types)
 
 
 async def change_status(

@@ -18,6 +18,7 @@ from ssf.rules.streams import (
     facade_stream,
     require_unchanged,
 )
+from ssf.rules.subject_membership import DefaultSubjects
 
 uris = st.sampled_from([f"https://events.example/{name}" for name in "abcdefgh"]) | st.text(
     min_size=1, max_size=5
@@ -273,6 +274,11 @@ def stream(number: int, profile: Profile) -> Stream:
         description=None,
         format=None,
         last_verification_at=None,
+        default_subjects=DefaultSubjects.ALL,
+        legacy_event_uris=False,
+        subject_in_event=False,
+        inactive_at=None,
+        probe_interval_seconds=None,
         created_at=0,
         updated_at=0,
     )

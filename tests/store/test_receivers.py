@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import insert, select
 
 from ssf.rules.access import RECEIVER_SCOPES, Scope
-from ssf.rules.receivers import Receiver
+from ssf.rules.receivers import Receiver, ReceiverTerms
 from ssf.rules.storage_errors import AlreadyThere, StorageError
+from ssf.rules.subject_membership import DefaultSubjects
 from ssf.store import receivers
 from ssf.store.database import Connection, Database
 from ssf.store.projects import ensure_default_project
@@ -30,21 +31,26 @@ async def project_of(connection: Connection, name: str = "default") -> int:
 async def add(
     connection: Connection, project_id: int, name: str = "alice", **more: object
 ) -> Receiver:
-    values: dict[str, object] = {
-        "client_id": f"rcv_{secrets.token_hex(8)}",
-        "client_secret_hash": "scrypt$hash",
+    client_id = str(more.pop("client_id", f"rcv_{secrets.token_hex(8)}"))
+    terms: dict[str, object] = {
+        "name": name,
         "audience": ("https://receiver.example.com",),
         "events_supported": None,
         "min_verification_interval_seconds": 60,
         "max_streams": None,
+        "default_subjects": DefaultSubjects.ALL,
+        "inactivity_timeout_seconds": None,
+        "legacy_event_uris": False,
+        "subject_in_event": None,
         **more,
     }
     return await receivers.add_receiver(
         connection,
         project_id=project_id,
-        name=name,
+        client_id=client_id,
+        client_secret_hash="scrypt$hash",
+        agreed=ReceiverTerms(**terms),  # type: ignore[arg-type]
         now=NOW,
-        **values,  # type: ignore[arg-type]
     )
 
 
