@@ -11,6 +11,8 @@ from starlette.applications import Starlette
 from keys.secret_box import SecretBox
 from ssf import __version__
 from ssf.api.admin import AdminApi
+from ssf.api.admin_explanations import AdminExplanationsApi
+from ssf.api.admin_streams import AdminStreamsApi
 from ssf.api.health import Checks, Health
 from ssf.api.operations import AnyOperation, Dispatcher, no_such_path
 from ssf.api.sse_v1 import SseApi
@@ -19,12 +21,16 @@ from ssf.api.well_known import WellKnown
 from ssf.clock import Clock
 from ssf.control.access_tokens import AccessTokens
 from ssf.control.events import Events
+from ssf.control.explanations import Explanations
 from ssf.control.operations import Operations
 from ssf.control.polling import Polling
 from ssf.control.receivers import Receivers
+from ssf.control.rounds import Rounds
 from ssf.control.signing_keys import SigningKeys
 from ssf.control.stream_status import StreamStatuses
+from ssf.control.stream_transitions import StreamTransitions
 from ssf.control.streams import Streams
+from ssf.control.subjects import Subjects
 from ssf.control.verification import Verifications
 from ssf.delivery.egress import EgressClient
 from ssf.delivery.lanes import LaneDrain, LaneLimits
@@ -58,6 +64,7 @@ class Transmitter:
         app: The ASGI application; complete as it is, it needs no lifespan.
         operations: Every operation that `app` offers, for tests that walk them.
         worker: The push worker; whoever serves runs it beside the application.
+        rounds: What is done by the clock; likewise.
         egress: The outbound client; entered by whoever runs the worker.
         bell: Rung after `stopping` was set, so that everybody notices at once.
     """
@@ -65,6 +72,7 @@ class Transmitter:
     app: Starlette
     operations: tuple[AnyOperation, ...]
     worker: PushWorker
+    rounds: Rounds
     egress: EgressClient
     bell: Bell
 
@@ -225,18 +233,16 @@ async def build_transmitter(
         owner=f"{socket.gethostname()}:{os.getpid()}",
         log=log,
     )
-    polling = Polling(
-        database,
-        Poller(
-            database=database,
-            signer=signer,
-            bell=bell,
-            clock=clock,
-            wait_seconds=settings.poll_wait_seconds,
-            stopping=stopping,
-        ),
-        streams,
+    poller = Poller(
+        database=database,
+        signer=signer,
+        bell=bell,
+        clock=clock,
+        wait_seconds=settings.poll_wait_seconds,
+        visibility_seconds=settings.poll_visibility_seconds,
+        stopping=stopping,
     )
+    polling = Polling(database, poller, streams)
     verifications = Verifications(
         database=database,
         publisher=publisher,
@@ -254,22 +260,49 @@ async def build_transmitter(
         default_max_streams=settings.max_streams_per_receiver,
         default_subjects=DefaultSubjects(settings.default_subjects),
     )
+    subjects = Subjects(
+        database=database,
+        clock=clock,
+        owned=streams,
+        removal_grace_seconds=settings.subject_removal_grace_seconds,
+        max_subjects=settings.max_subjects_per_stream,
+    )
+    transitions = StreamTransitions(
+        database=database,
+        publisher=publisher,
+        bell=bell,
+        clock=clock,
+        random_bytes=random_bytes,
+        log=log,
+    )
+    operators = Operations(database, clock)
+    rounds = Rounds(
+        {
+            "pause_inactive": transitions.pause_inactive,
+            "probe": verifications.probe,
+            "purge_subjects": operators.purge_subjects,
+            **({} if database.is_sqlite else {"ring_polls": poller.ring_due}),
+        },
+        log,
+    )
     operations: tuple[AnyOperation, ...] = (
         *SsfApi(
             streams=streams,
             statuses=StreamStatuses(database, bell, clock, streams),
+            subjects=subjects,
             verifications=verifications,
             polling=polling,
         ).operations(),
         *SseApi(
             streams=streams,
+            subjects=subjects,
             verifications=verifications,
             polling=polling,
             missing_required=MissingRequired(settings.sse_missing_required),
         ).operations(),
-        *AdminApi(
-            receivers=receivers, events=Events(publisher), operations=Operations(database)
-        ).operations(),
+        *AdminApi(receivers=receivers, events=Events(publisher)).operations(),
+        *AdminStreamsApi(operations=operators, transitions=transitions).operations(),
+        *AdminExplanationsApi(Explanations(database)).operations(),
         *WellKnown(issuer=issuer, keyring=lambda: signing_keys.keyring).operations(),
         *Health(_checks(database, worker, clock, stopping)).operations(),
     )
@@ -279,7 +312,9 @@ async def build_transmitter(
     )
     # A redirect would be built from the Host header, and a path with a slash more is another path.
     app.router.redirect_slashes = False
-    return Transmitter(app=app, operations=operations, worker=worker, egress=egress, bell=bell)
+    return Transmitter(
+        app=app, operations=operations, worker=worker, rounds=rounds, egress=egress, bell=bell
+    )
 
 
 def _checks(

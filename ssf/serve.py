@@ -122,6 +122,7 @@ async def _run_siblings(
         async with asyncio.TaskGroup() as siblings:
             siblings.create_task(require_stopping(server.serve([listening]), "HTTP server"))
             siblings.create_task(require_stopping(transmitter.worker.run(stopping), "push worker"))
+            siblings.create_task(require_stopping(transmitter.rounds.run(stopping), "rounds"))
     log.info("serve.stopped")
 
 

@@ -61,6 +61,11 @@ class Settings(BaseModel):
         push_attempt_seconds: Longest time one push may take, all in all.
         push_in_flight: Pushes to one receiver at a time.
         poll_wait_seconds: Longest time a poll is held open.
+        poll_visibility_seconds: How long a polled SET that is not acknowledged is kept from other
+            polls; 0 hands it out again at once.
+        subject_removal_grace_seconds: How long events about a subject go on after a receiver
+            removed it, against removals that an attacker made.
+        max_subjects_per_stream: How many subjects a stream's list may have.
         sse_missing_required: What a missing property means to `POST /sse/v1/stream`.
         sse_auto_provision: Whether the older profile shows a default stream to a receiver
             that has none.
@@ -84,6 +89,9 @@ class Settings(BaseModel):
     push_attempt_seconds: int = Field(default=15, ge=1, le=60)
     push_in_flight: int = Field(default=16, ge=1, le=256)
     poll_wait_seconds: int = Field(default=30, ge=1, le=300)
+    poll_visibility_seconds: int = Field(default=30, ge=0, le=3_600)
+    subject_removal_grace_seconds: int = Field(default=0, ge=0, le=31_536_000)
+    max_subjects_per_stream: int = Field(default=1_000_000, ge=1, le=100_000_000)
     sse_missing_required: Literal["reject", "delete"] = "reject"
     sse_auto_provision: bool = True
 

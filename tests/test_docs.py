@@ -24,9 +24,8 @@ def test_every_setting_is_in_the_reference_with_its_default(name: str) -> None:
     row = re.search(rf"\| `SSF_{name.upper()}` \| (.*?) \|", REFERENCE)
     assert row, name
     default = Settings.model_fields[name].default
-    shown = {None: "none", "": "empty", False: "`false`", True: "`true`"}.get(
-        default, f"`{default}`"
-    )
+    words = {"None": "none", "": "empty", "False": "`false`", "True": "`true`"}
+    shown = words.get(str(default), f"`{default}`")
     assert row[1].startswith(shown)
 
 

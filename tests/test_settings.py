@@ -30,6 +30,10 @@ EVERY_SETTING: dict[str, tuple[str, str, Any]] = {
     "push_attempt_seconds": ("5", "5", 5),
     "push_in_flight": ("2", "2", 2),
     "poll_wait_seconds": ("9", "9", 9),
+    "poll_visibility_seconds": ("0", "0", 0),
+    "subject_removal_grace_seconds": ("60", "60", 60),
+    "max_subjects_per_stream": ("10", "10", 10),
+    "default_subjects": ("NONE", '"NONE"', "NONE"),
     "sse_missing_required": ("delete", '"delete"', "delete"),
     "sse_auto_provision": ("false", "false", False),
 }

@@ -1,16 +1,16 @@
 """`/admin/v1`: producers hand events in, operators add receivers and look at what happens."""
 
 import math
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ssf.api.admin_bodies import AdminBody, Name, Word, Words, page, parsed
 from ssf.api.operations import Operation
-from ssf.api.query import page_limits, parameter, path_name
+from ssf.api.query import page_limits, path_name
 from ssf.api.request_body import (
     MAX_EVENT_BODY_BYTES,
     MAX_EVENT_DEPTH,
@@ -21,13 +21,10 @@ from ssf.api.request_body import (
 from ssf.api.responses import empty_response, json_response
 from ssf.control.callers import Caller
 from ssf.control.events import Events, OfferedEvent
-from ssf.control.operations import DeliveryRecord, Operations
 from ssf.control.receivers import NewReceiver, Receivers, events_supported
 from ssf.rules.access import Scope
-from ssf.rules.deliveries import DeliveryState
 from ssf.rules.errors import InvalidRequest
 from ssf.rules.receivers import Receiver
-from ssf.rules.streams import Stream
 from ssf.rules.subject_membership import DefaultSubjects
 
 _ADMIN = (Scope.ADMIN,)
@@ -35,23 +32,8 @@ _WRITE = (Scope.EVENTS_WRITE,)
 _MAX_SECONDS = 253_402_300_799
 """The end of the year 9999."""
 
-Name = Annotated[
-    str,
-    StringConstraints(
-        min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$"
-    ),
-]
-Word = Annotated[
-    str, StringConstraints(min_length=1, max_length=1024, pattern=r"^[^\x00-\x20\x7f-\x9f]*$")
-]
-Words = Annotated[list[Word], Field(min_length=1, max_length=100)]
 
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
-
-
-class ReceiverBody(_Body):
+class ReceiverBody(AdminBody):
     """A receiver to be added."""
 
     name: Name
@@ -65,18 +47,18 @@ class ReceiverBody(_Body):
     subject_in_event: bool | None = None
 
 
-class EventBody(_Body):
+class EventBody(AdminBody):
     """An event to be emitted, by type, subject and payload."""
 
     event_type: Word
     subject: dict[str, Any]
-    payload: dict[str, Any] = {}
+    payload: dict[str, Any] = Field(default_factory=dict)
     txn: Word | None = None
     occurred_at: int | float | str | None = None
     audience: Word | Words | None = None
 
 
-class SetShapedEventBody(_Body):
+class SetShapedEventBody(AdminBody):
     """An event to be emitted, in the shape that it will have in the SET."""
 
     events: Annotated[dict[str, dict[str, Any]], Field(min_length=1, max_length=1)]
@@ -89,10 +71,9 @@ class SetShapedEventBody(_Body):
 class AdminApi:
     """What operators and producers may do."""
 
-    def __init__(self, *, receivers: Receivers, events: Events, operations: Operations) -> None:
+    def __init__(self, *, receivers: Receivers, events: Events) -> None:
         self._receivers = receivers
         self._events = events
-        self._operations = operations
 
     def operations(self) -> list[Operation]:
         """Everything under `/admin/v1`."""
@@ -104,15 +85,6 @@ class AdminApi:
             Operation(method="GET", path=receivers, scopes=_ADMIN, endpoint=self.list_receivers),
             Operation(method="GET", path=receiver, scopes=_ADMIN, endpoint=self.show_receiver),
             Operation(method="DELETE", path=receiver, scopes=_ADMIN, endpoint=self.remove_receiver),
-            Operation(
-                method="GET", path="/admin/v1/streams", scopes=_ADMIN, endpoint=self.list_streams
-            ),
-            Operation(
-                method="GET",
-                path="/admin/v1/deliveries",
-                scopes=_ADMIN,
-                endpoint=self.list_deliveries,
-            ),
         ]
 
     async def emit(self, request: Request, caller: Caller) -> Response:
@@ -127,7 +99,7 @@ class AdminApi:
 
     async def add_receiver(self, request: Request, caller: Caller) -> Response:
         """Adds a receiver: 201 with its secrets, which are shown this once."""
-        body = _parsed(ReceiverBody, await json_object(request))
+        body = parsed(ReceiverBody, await json_object(request))
         added = await self._receivers.add(
             caller,
             NewReceiver(
@@ -155,7 +127,7 @@ class AdminApi:
         after, limit = page_limits(request)
         found = await self._receivers.page(caller, after_id=after, limit=limit + 1)
         ids = [receiver.id for receiver in found]
-        return _page("receivers", [_receiver(receiver) for receiver in found], ids, limit)
+        return page("receivers", [_receiver(receiver) for receiver in found], ids, limit)
 
     async def show_receiver(self, request: Request, caller: Caller) -> Response:
         """One receiver, without its secrets."""
@@ -167,45 +139,12 @@ class AdminApi:
         await self._receivers.remove(caller, path_name(request, "client_id"))
         return empty_response(204)
 
-    async def list_streams(self, request: Request, caller: Caller) -> Response:
-        """A page of streams, without their `authorization_header`."""
-        after, limit = page_limits(request)
-        found = await self._operations.streams(caller, after_id=after, limit=limit + 1)
-        shown = [_stream(stream, client_id) for stream, client_id in found]
-        return _page("streams", shown, [stream.id for stream, _ in found], limit)
-
-    async def list_deliveries(self, request: Request, caller: Caller) -> Response:
-        """A page of deliveries, oldest first; by `event_id`, `stream_id`, `state`."""
-        after, limit = page_limits(request)
-        found = await self._operations.deliveries(
-            caller,
-            event_id=parameter(request, "event_id"),
-            stream_id=parameter(request, "stream_id"),
-            state=_state(parameter(request, "state")),
-            after_id=after,
-            limit=limit + 1,
-        )
-        ids = [record.id for record in found]
-        return _page("deliveries", [_delivery(record) for record in found], ids, limit)
-
-
-_Model = TypeVar("_Model", bound=_Body)
-
-
-def _parsed(model: type[_Model], body: dict[str, Any]) -> _Model:
-    try:
-        return model.model_validate(body)
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        field = str(problem["loc"][0])[:255]
-        raise InvalidRequest(f"{field}: {problem['msg']}.", field=field) from None
-
 
 def _offered(request: Request, raw: bytes) -> OfferedEvent:
     body = parse_object(request, raw, max_depth=MAX_EVENT_DEPTH)
     key = _idempotency_key(request)
     if "events" in body:
-        shaped = _parsed(SetShapedEventBody, body)
+        shaped = parsed(SetShapedEventBody, body)
         uri, payload = next(iter(shaped.events.items()))
         return OfferedEvent(
             event_type=uri,
@@ -220,7 +159,7 @@ def _offered(request: Request, raw: bytes) -> OfferedEvent:
             idempotency_key=key,
             raw_body=raw,
         )
-    plain = _parsed(EventBody, body)
+    plain = parsed(EventBody, body)
     return OfferedEvent(
         event_type=plain.event_type,
         type_field="event_type",
@@ -275,25 +214,8 @@ def _from_rfc3339(text: str, field: str) -> float:
     return int(seconds) if seconds.is_integer() else seconds
 
 
-def _state(word: str | None) -> DeliveryState | None:
-    if word is None:
-        return None
-    try:
-        return DeliveryState(word)
-    except ValueError:
-        known = ", ".join(state.value for state in DeliveryState)
-        raise InvalidRequest(f"state is one of {known}.", field="state") from None
-
-
 def _as_tuple(value: str | list[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(dict.fromkeys(value))
-
-
-def _page(name: str, shown: Sequence[dict[str, Any]], ids: Sequence[int], limit: int) -> Response:
-    body: dict[str, Any] = {name: list(shown[:limit])}
-    if len(shown) > limit:
-        body["next"] = str(ids[limit - 1])
-    return json_response(body)
 
 
 def _receiver(receiver: Receiver) -> dict[str, Any]:
@@ -309,41 +231,4 @@ def _receiver(receiver: Receiver) -> dict[str, Any]:
         "legacy_event_uris": receiver.legacy_event_uris,
         "subject_in_event": receiver.subject_in_event,
         "created_at": receiver.created_at,
-    }
-
-
-def _stream(stream: Stream, client_id: str) -> dict[str, Any]:
-    return {
-        "stream_id": stream.stream_id,
-        "client_id": client_id,
-        "status": stream.status.value,
-        "reason": stream.reason,
-        "method": stream.method.value,
-        "endpoint_url": stream.endpoint_url,
-        "audience": list(stream.audience),
-        "events_requested": list(stream.events_requested or ()),
-        "description": stream.description,
-        "last_verification_at": stream.last_verification_at,
-        "created_at": stream.created_at,
-        "updated_at": stream.updated_at,
-    }
-
-
-def _delivery(record: DeliveryRecord) -> dict[str, Any]:
-    return {
-        "id": record.id,
-        "jti": record.jti,
-        "event_id": record.event_id,
-        "event_type": record.event_type,
-        "stream_id": record.stream_id,
-        "state": record.state.value,
-        "attempts": record.attempts,
-        "first_due_at": record.first_due_at,
-        "next_attempt_at": record.next_attempt_at
-        if record.state is DeliveryState.WAITING
-        else None,
-        "last_outcome": record.last_outcome,
-        "last_status": record.last_status,
-        "last_description": record.last_description,
-        "updated_at": record.updated_at,
     }

@@ -8,12 +8,15 @@ from starlette.responses import Response
 
 from ssf.api.operations import Operation
 from ssf.api.poll_body import poll_answer, poll_request
+from ssf.api.polling_client import watched_client
 from ssf.api.request_body import json_object, json_object_or_nothing
 from ssf.api.responses import empty_response, json_response
+from ssf.api.subject_body import is_verified, named_subject
 from ssf.api.verification_body import requested_state
 from ssf.control.callers import Caller
 from ssf.control.polling import Polling
 from ssf.control.streams import Streams
+from ssf.control.subjects import Subjects
 from ssf.control.verification import Verifications
 from ssf.rules import sse_stream_changes
 from ssf.rules.access import Scope
@@ -31,11 +34,13 @@ class SseApi:
         self,
         *,
         streams: Streams,
+        subjects: Subjects,
         verifications: Verifications,
         polling: Polling,
         missing_required: MissingRequired,
     ) -> None:
         self._streams = streams
+        self._subjects = subjects
         self._verifications = verifications
         self._polling = polling
         self._missing_required = missing_required
@@ -47,6 +52,18 @@ class SseApi:
             Operation(method="GET", path=stream, scopes=_READ, endpoint=self.read),
             Operation(method="POST", path=stream, scopes=_MANAGE, endpoint=self.replace),
             Operation(method="DELETE", path=stream, scopes=_MANAGE, endpoint=self.delete),
+            Operation(
+                method="POST",
+                path="/sse/v1/subjects:add",
+                scopes=_MANAGE,
+                endpoint=self.add_subject,
+            ),
+            Operation(
+                method="POST",
+                path="/sse/v1/subjects:remove",
+                scopes=_MANAGE,
+                endpoint=self.remove_subject,
+            ),
             Operation(method="POST", path="/sse/v1/verify", scopes=_MANAGE, endpoint=self.verify),
             Operation(method="POST", path="/sse/v1/poll", scopes=_POLL, endpoint=self.poll),
         ]
@@ -69,6 +86,20 @@ class SseApi:
         await self._streams.delete_facade(caller)
         return empty_response(200)
 
+    async def add_subject(self, request: Request, caller: Caller) -> Response:
+        """Adds a subject to the stream: 200 without a body."""
+        body = await json_object(request)
+        await self._subjects.add_on_facade(
+            caller, named_subject(body), is_verified=is_verified(body)
+        )
+        return empty_response(200)
+
+    async def remove_subject(self, request: Request, caller: Caller) -> Response:
+        """Removes a subject from the stream: 204."""
+        body = await json_object(request)
+        await self._subjects.remove_on_facade(caller, named_subject(body))
+        return empty_response(204)
+
     async def verify(self, request: Request, caller: Caller) -> Response:
         """Asks for a verification event: 204. The body may be missing."""
         body = await json_object_or_nothing(request)
@@ -78,4 +109,6 @@ class SseApi:
     async def poll(self, request: Request, caller: Caller) -> Response:
         """Fetches and acknowledges SETs (RFC 8936); `acks` is an old name of `ack`."""
         asked = await poll_request(request, ack_name="acks")
-        return poll_answer(await self._polling.poll_facade(caller, asked))
+        async with watched_client(request) as client:
+            answer = await self._polling.poll_facade(caller, asked, client)
+        return poll_answer(answer)

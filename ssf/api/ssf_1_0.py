@@ -5,14 +5,17 @@ from starlette.responses import Response
 
 from ssf.api.operations import Operation
 from ssf.api.poll_body import poll_answer, poll_request
+from ssf.api.polling_client import watched_client
 from ssf.api.query import parameter, path_name, required_parameter
 from ssf.api.request_body import json_object, json_object_or_nothing
 from ssf.api.responses import empty_response, json_response
+from ssf.api.subject_body import is_verified, named_subject
 from ssf.api.verification_body import requested_state
 from ssf.control.callers import Caller
 from ssf.control.polling import Polling
 from ssf.control.stream_status import StreamStatuses, StreamStatusView
 from ssf.control.streams import Streams
+from ssf.control.subjects import Subjects
 from ssf.control.verification import Verifications
 from ssf.protocol.stream_configuration import StreamConfiguration, parse_description
 from ssf.rules import ssf_stream_changes
@@ -34,11 +37,13 @@ class SsfApi:
         *,
         streams: Streams,
         statuses: StreamStatuses,
+        subjects: Subjects,
         verifications: Verifications,
         polling: Polling,
     ) -> None:
         self._streams = streams
         self._statuses = statuses
+        self._subjects = subjects
         self._verifications = verifications
         self._polling = polling
 
@@ -53,6 +58,18 @@ class SsfApi:
             Operation(method="DELETE", path=streams, scopes=_MANAGE, endpoint=self.delete),
             Operation(method="GET", path=status, scopes=_READ, endpoint=self.read_status),
             Operation(method="POST", path=status, scopes=_MANAGE, endpoint=self.change_status),
+            Operation(
+                method="POST",
+                path="/ssf/v1/subjects:add",
+                scopes=_MANAGE,
+                endpoint=self.add_subject,
+            ),
+            Operation(
+                method="POST",
+                path="/ssf/v1/subjects:remove",
+                scopes=_MANAGE,
+                endpoint=self.remove_subject,
+            ),
             Operation(method="POST", path="/ssf/v1/verify", scopes=_MANAGE, endpoint=self.verify),
             Operation(
                 method="POST", path="/ssf/v1/poll/{stream_id}", scopes=_POLL, endpoint=self.poll
@@ -113,6 +130,20 @@ class SsfApi:
         )
         return _status(changed)
 
+    async def add_subject(self, request: Request, caller: Caller) -> Response:
+        """Adds a subject to a stream: 200 without a body (§8.1.3.2)."""
+        body = await json_object(request)
+        await self._subjects.add(
+            caller, named_stream_id(body), named_subject(body), is_verified=is_verified(body)
+        )
+        return empty_response(200)
+
+    async def remove_subject(self, request: Request, caller: Caller) -> Response:
+        """Removes a subject from a stream: 204 (§8.1.3.3)."""
+        body = await json_object(request)
+        await self._subjects.remove(caller, named_stream_id(body), named_subject(body))
+        return empty_response(204)
+
     async def verify(self, request: Request, caller: Caller) -> Response:
         """Asks for a verification event: 204 (§8.1.4.2)."""
         body = await json_object(request)
@@ -124,7 +155,10 @@ class SsfApi:
     async def poll(self, request: Request, caller: Caller) -> Response:
         """Fetches and acknowledges SETs (RFC 8936)."""
         asked = await poll_request(request)
-        answer = await self._polling.poll(caller, path_name(request, "stream_id"), asked)
+        async with watched_client(request) as client:
+            answer = await self._polling.poll(
+                caller, path_name(request, "stream_id"), asked, client
+            )
         return poll_answer(answer)
 
 

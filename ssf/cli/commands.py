@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ssf.cli import emit, migrate, receivers, serve, streams
+from ssf.cli import deliveries, emit, migrate, receivers, serve, streams
 from ssf.cli.endings import Ending
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app.command("migrate")(migrate.migrate)
 app.command("emit")(emit.emit)
 app.add_typer(receivers.app, name="receivers")
 app.add_typer(streams.app, name="streams")
-app.add_typer(streams.deliveries_app, name="deliveries")
+app.add_typer(deliveries.app, name="deliveries")
 
 
 def main() -> None:

@@ -28,6 +28,13 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Console().print(table)
 
 
+def print_members(members: Mapping[str, Any]) -> None:
+    """Prints one thing, a line per member; a list in one line, None as nothing."""
+    for name, value in members.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        print(f"{name}: {'' if shown is None else shown}")
+
+
 def print_page_end(page: Mapping[str, Any]) -> None:
     """Says how to see what follows a page; nothing when nothing does."""
     if "next" in page:

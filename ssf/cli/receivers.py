@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ssf.cli.admin_client import Database, Json, Url, call
-from ssf.cli.output import print_json, print_page_end, print_table
+from ssf.cli.output import print_json, print_members, print_page_end, print_table
 
 app = typer.Typer(help="Receivers: the parties that ask for streams.", no_args_is_help=True)
 
@@ -105,8 +105,7 @@ def show(
     if as_json:
         print_json(receiver)
         return
-    for member, value in receiver.items():
-        print(f"{member}: {', '.join(value) if isinstance(value, list) else value}")
+    print_members(receiver)
 
 
 @app.command("remove")

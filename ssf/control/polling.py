@@ -2,7 +2,7 @@
 
 from ssf.control.callers import Caller
 from ssf.control.streams import Streams
-from ssf.delivery.poll import PollAnswer, PolledTarget, Poller, PollRequest
+from ssf.delivery.poll import PollAnswer, PolledTarget, Poller, PollingClient, PollRequest
 from ssf.protocol.stream_configuration import DeliveryMethod
 from ssf.rules.errors import WrongDeliveryMethod
 from ssf.rules.receivers import Receiver
@@ -11,7 +11,7 @@ from ssf.rules.streams import Stream
 from ssf.store.database import Database
 from ssf.store.deliveries import SetError
 
-__all__ = ["PollAnswer", "PollRequest", "Polling", "SetError"]
+__all__ = ["PollAnswer", "PollRequest", "Polling", "PollingClient", "SetError"]
 
 
 class Polling:
@@ -22,7 +22,9 @@ class Polling:
         self._poller = poller
         self._streams = owned
 
-    async def poll(self, caller: Caller, stream_id: str, request: PollRequest) -> PollAnswer:
+    async def poll(
+        self, caller: Caller, stream_id: str, request: PollRequest, client: PollingClient
+    ) -> PollAnswer:
         """Settles what the receiver acknowledges, then hands out what waits.
 
         Raises:
@@ -30,21 +32,23 @@ class Polling:
             WrongDeliveryMethod: The stream is pushed.
         """
         receiver = caller.require_receiver()
-        async with self._database.reading() as connection:
-            stream = await self._streams.owned(connection, receiver, stream_id)
-        return await self._poll(receiver, stream, request)
+        stream = await self._streams.visited(receiver, stream_id)
+        return await self._poll(receiver, stream, request, client)
 
-    async def poll_facade(self, caller: Caller, request: PollRequest) -> PollAnswer:
+    async def poll_facade(
+        self, caller: Caller, request: PollRequest, client: PollingClient
+    ) -> PollAnswer:
         """As `poll`, for the one stream that the older profile knows."""
         receiver = caller.require_receiver()
-        async with self._database.reading() as connection:
-            stream = await self._streams.facade(connection, receiver)
+        stream = await self._streams.visited_facade(receiver)
         if not stream.id:
             async with self._database.transaction() as transaction:
                 stream = await self._streams.provide_facade(transaction, receiver)
-        return await self._poll(receiver, stream, request)
+        return await self._poll(receiver, stream, request, client)
 
-    async def _poll(self, receiver: Receiver, stream: Stream, request: PollRequest) -> PollAnswer:
+    async def _poll(
+        self, receiver: Receiver, stream: Stream, request: PollRequest, client: PollingClient
+    ) -> PollAnswer:
         _require_polled(stream)
         await self._poller.settle(stream.id, request)
 
@@ -55,11 +59,19 @@ class Polling:
             return PolledTarget(
                 id=now.id,
                 audience=now.audience,
-                hands_out=now.status is StreamStatus.ENABLED,
+                notices_only=now.status is not StreamStatus.ENABLED,
                 answers_at_once=now.status is StreamStatus.DISABLED,
             )
 
-        return await self._poller.poll(stream.id, find, request)
+        timeout_seconds = receiver.inactivity_timeout_seconds
+        return await self._poller.poll(
+            stream.id,
+            find,
+            request,
+            client,
+            # A stream is not to become inactive while it is being polled.
+            wait_seconds=None if timeout_seconds is None else timeout_seconds / 2,
+        )
 
 
 def _require_polled(stream: Stream) -> None:

@@ -157,6 +157,7 @@ class Receivers:
         Raises:
             NotFound: There is none of this `client_id`.
         """
+        now = self._clock.now()
         async with self._database.transaction() as transaction:
             found = await receivers.find_receiver(
                 transaction, project_id=caller.project_id, client_id=client_id, for_update=True
@@ -166,10 +167,8 @@ class Receivers:
             owned = await streams.list_streams(transaction, found.id, for_update=True)
             for stream in owned:
                 await lanes.lock(transaction, stream.id)
-                await drop_waiting(
-                    transaction, stream.id, outcome="receiver_removed", now=self._clock.now()
-                )
-                await streams.remove_stream(transaction, stream)
+                await drop_waiting(transaction, stream.id, outcome="receiver_removed", now=now)
+                await streams.remove_stream(transaction, stream, now=now)
             await receivers.remove_receiver(transaction, found.id)
         for stream in owned:
             self._bell.ring(stream.id)

@@ -9,10 +9,32 @@ from ssf.clock import Clock
 from ssf.control.callers import Caller
 from ssf.control.streams import Streams
 from ssf.rules.stream_status import StreamStatus
+from ssf.rules.streams import Stream
 from ssf.store import lanes, streams
 from ssf.store.bell import Bell
-from ssf.store.database import Database
+from ssf.store.database import Connection, Database
 from ssf.store.deliveries import drop_waiting, make_waiting_due
+
+
+async def apply_status(
+    transaction: Connection,
+    stream: Stream,
+    *,
+    status: StreamStatus,
+    reason: str | None,
+    now: int,
+) -> None:
+    """Writes the status of a stream and what it means to what waits.
+
+    Paused holds it. Disabled drops it. Enabled makes it due at once, in order per subject.
+    """
+    await lanes.lock(transaction, stream.id)
+    await streams.change_status(transaction, stream, status=status, reason=reason, now=now)
+    if status is StreamStatus.DISABLED:
+        await drop_waiting(transaction, stream.id, outcome="stream_disabled", now=now)
+    if status is StreamStatus.ENABLED:
+        await make_waiting_due(transaction, stream.id, now=now)
+        await lanes.resume(transaction, stream.id, now=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +65,7 @@ class StreamStatuses:
         Raises:
             NotFound: This receiver has no such stream.
         """
-        receiver = caller.require_receiver()
-        async with self._database.reading() as connection:
-            stream = await self._streams.owned(connection, receiver, stream_id)
+        stream = await self._streams.visited(caller.require_receiver(), stream_id)
         return StreamStatusView(
             stream_id=stream.stream_id, status=stream.status, reason=stream.reason
         )
@@ -65,13 +85,7 @@ class StreamStatuses:
         now = self._clock.now()
         async with self._database.transaction() as transaction:
             stream = await self._streams.owned(transaction, receiver, stream_id, for_update=True)
-            await lanes.lock(transaction, stream.id)
-            await streams.change_status(transaction, stream, status=status, reason=reason, now=now)
-            if status is StreamStatus.DISABLED:
-                await drop_waiting(transaction, stream.id, outcome="stream_disabled", now=now)
-            if status is StreamStatus.ENABLED:
-                await make_waiting_due(transaction, stream.id, now=now)
-                await lanes.resume(transaction, stream.id, now=now)
+            await apply_status(transaction, stream, status=status, reason=reason, now=now)
         self._bell.ring(Bell.PUSH)
         self._bell.ring(stream.id)
         return StreamStatusView(stream_id=stream_id, status=status, reason=reason)

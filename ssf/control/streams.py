@@ -94,9 +94,7 @@ class Streams:
             NotFound: This receiver has no such stream.
         """
         receiver = caller.require_receiver()
-        async with self._database.reading() as connection:
-            stream = await self.owned(connection, receiver, stream_id)
-        return self.configuration(receiver, stream)
+        return self.configuration(receiver, await self.visited(receiver, stream_id))
 
     async def list_all(self, caller: Caller) -> Sequence[StreamConfiguration]:
         """All streams of the receiver, in the order in which they were made."""
@@ -146,9 +144,7 @@ class Streams:
             NotFound: There is none, and none is provided by itself.
         """
         receiver = caller.require_receiver()
-        async with self._database.reading() as connection:
-            stream = await self.facade(connection, receiver)
-        return self._sse_configuration(receiver, stream)
+        return self._sse_configuration(receiver, await self.visited_facade(receiver))
 
     async def replace_facade(self, caller: Caller, change: Change) -> StreamConfiguration:
         """Replaces the configuration of that stream, all or nothing; makes it when it is missing.
@@ -197,6 +193,43 @@ class Streams:
 
     # ------------------------------------------------------------------ for this layer
 
+    async def visited(self, receiver: Receiver, stream_id: str) -> Stream:
+        """A stream that its receiver names, read; its inactivity timer begins anew.
+
+        Raises:
+            NotFound: This receiver has no such stream.
+        """
+        async with self._database.reading() as connection:
+            stream = await self.owned(connection, receiver, stream_id)
+        await self._restart_timer(receiver, stream)
+        return stream
+
+    async def visited_facade(self, receiver: Receiver) -> Stream:
+        """As `visited`, for the one stream that the older profile shows.
+
+        Raises:
+            NotFound: There is none, and none is provided by itself.
+        """
+        async with self._database.reading() as connection:
+            stream = await self.facade(connection, receiver)
+        await self._restart_timer(receiver, stream)
+        return stream
+
+    async def _restart_timer(self, receiver: Receiver, stream: Stream) -> None:
+        """Writes only where there is a timer: most reading costs no transaction."""
+        if receiver.inactivity_timeout_seconds is None or not stream.id:
+            return
+        async with self._database.transaction() as transaction:
+            await self._sign_of_life(transaction, receiver, stream)
+
+    async def _sign_of_life(
+        self, transaction: Connection, receiver: Receiver, stream: Stream
+    ) -> None:
+        """Begins the inactivity timer of a stream anew (SSF 1.0 §8.1.1, `inactivity_timeout`)."""
+        if receiver.inactivity_timeout_seconds is not None:
+            at = inactive_at(receiver, self._clock.now())
+            await streams.set_inactive_at(transaction, stream.id, at)
+
     async def facade(
         self, connection: Connection, receiver: Receiver, *, for_update: bool = False
     ) -> Stream:
@@ -208,6 +241,8 @@ class Streams:
         found = await streams.list_streams(connection, receiver.id, for_update=for_update)
         stream = facade_stream(found)
         if stream is not None:
+            if for_update:
+                await self._sign_of_life(connection, receiver, stream)
             return stream
         limit = receiver.max_streams
         is_at_limit = limit is not None and len(found) >= limit
@@ -222,17 +257,32 @@ class Streams:
         stream_id: str,
         *,
         for_update: bool = False,
+        for_share: bool = False,
     ) -> Stream:
-        """A stream of this receiver; with `for_update`, locked until the transaction ends.
+        """A stream of this receiver.
+
+        Args:
+            connection: With `for_update` or `for_share` that of a writing transaction.
+            receiver: Who is calling.
+            stream_id: The name.
+            for_update: Nobody else changes it meanwhile, no event reaches it, and its inactivity
+                timer begins anew: this is what a request that names a stream does.
+            for_share: As that, except that events reach it.
 
         Raises:
             NotFound: It has none of this name, whoever else may.
         """
         found = await streams.find_stream(
-            connection, receiver_id=receiver.id, stream_id=stream_id, for_update=for_update
+            connection,
+            receiver_id=receiver.id,
+            stream_id=stream_id,
+            for_update=for_update,
+            for_share=for_share,
         )
         if found is None:
             raise NotFound("There is no such stream.", field="stream_id")
+        if for_update or for_share:
+            await self._sign_of_life(connection, receiver, found)
         return found
 
     def configuration(self, receiver: Receiver, stream: Stream) -> StreamConfiguration:
@@ -343,7 +393,7 @@ class Streams:
     async def _remove(self, transaction: Connection, stream: Stream) -> None:
         await lanes.lock(transaction, stream.id)
         await drop_waiting(transaction, stream.id, outcome="stream_deleted", now=self._clock.now())
-        await streams.remove_stream(transaction, stream)
+        await streams.remove_stream(transaction, stream, now=self._clock.now())
 
     def _edited(self, stream: Stream, asked: EditableProperties, poll_url: str) -> Stream:
         """The stream as it is asked to be; `poll_url` is the one that its profile shows."""

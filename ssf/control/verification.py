@@ -4,7 +4,7 @@ The moment of the request and the event are written in one transaction, with the
 two requests at the same instant exactly one passes, and one that fails uses up no interval.
 """
 
-from ssf.clock import Clock
+from ssf.clock import MICROSECONDS, Clock
 from ssf.control.callers import Caller
 from ssf.control.streams import Streams
 from ssf.pipeline.new_event import NewEvent
@@ -13,6 +13,7 @@ from ssf.protocol.event_types import VERIFICATION
 from ssf.protocol.ssf_events import Verification
 from ssf.protocol.stream_configuration import DeliveryMethod
 from ssf.protocol.subjects import opaque_subject
+from ssf.rules.deliveries import DeliveryKind, DeliveryState
 from ssf.rules.errors import StreamNotEnabled
 from ssf.rules.identifiers import RandomBytes, new_event_id
 from ssf.rules.receivers import Receiver
@@ -22,6 +23,9 @@ from ssf.rules.targets import MatchedTarget
 from ssf.rules.verification import require_interval_elapsed
 from ssf.store import streams
 from ssf.store.database import Connection, Database
+from ssf.store.deliveries import last_verification
+
+_STREAMS_AT_A_TIME = 100
 
 
 class Verifications:
@@ -79,6 +83,46 @@ class Verifications:
             stream.last_verification_at, now, receiver.min_verification_interval_seconds
         )
         await streams.record_verification(transaction, stream, now=now)
+        return await self._send(transaction, stream, state=state, now=now)
+
+    async def probe(self) -> bool:
+        """Verifies, unasked and without `state`, the streams for which it is time.
+
+        One whose last verification has not come back yet gets no other.
+
+        Returns:
+            Whether there may be more.
+        """
+        async with self._database.reading() as connection:
+            due = await streams.streams_to_probe(
+                connection, now=self._clock.now(), limit=_STREAMS_AT_A_TIME
+            )
+        for target_id in due:
+            await self._probe(target_id)
+        return len(due) == _STREAMS_AT_A_TIME
+
+    async def _probe(self, target_id: int) -> None:
+        now = self._clock.now()
+        async with self._database.transaction() as transaction:
+            stream = await streams.find_by_number(transaction, target_id, for_update=True)
+            if stream is None or stream.probe_interval_seconds is None:
+                return
+            await streams.set_probe(
+                transaction,
+                stream.id,
+                interval_seconds=stream.probe_interval_seconds,
+                at=now + stream.probe_interval_seconds * MICROSECONDS,
+            )
+            last = await last_verification(transaction, stream.id)
+            is_out = last is not None and last.state is DeliveryState.WAITING
+            if stream.status is not StreamStatus.ENABLED or is_out:
+                return
+            target = await self._send(transaction, stream, state=None, now=now)
+        self._publisher.ring_for([target])
+
+    async def _send(
+        self, transaction: Connection, stream: Stream, *, state: str | None, now: int
+    ) -> MatchedTarget:
         target = MatchedTarget(id=stream.id, is_pushed=stream.method is DeliveryMethod.PUSH)
         await self._publisher.publish_to(
             transaction,
@@ -90,6 +134,7 @@ class Verifications:
             ),
             [target],
             event_id=new_event_id(now, self._random_bytes),
+            kind=DeliveryKind.VERIFICATION,
             now=now,
         )
         return target

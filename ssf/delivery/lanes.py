@@ -74,7 +74,11 @@ class LaneDrain:
         batch = OutcomeBatch(self._database, target)
         async with self._database.reading() as connection:
             due = await due_for_push(
-                connection, target.id, now=looked_at, limit=self._limits.slice_size
+                connection,
+                target.id,
+                now=looked_at,
+                limit=self._limits.slice_size,
+                notices_only=target.notices_only,
             )
         async with asyncio.TaskGroup() as sending:
             for queue in _by_subject(due):

@@ -1,29 +1,44 @@
 """Poll delivery (RFC 8936): acknowledgements first, then what waits, else a wait for the bell.
 
-A SET stays until it is acknowledged, and may be handed out again until then. The wait holds
-neither a transaction nor a connection to the database.
+A SET stays until it is acknowledged. One that was handed out is not given to another poll for a
+while, so that two pollers of one stream do not both work on it; then it is handed out again. A
+later SET of a subject waits for the one before it, as with push.
+
+The wait holds neither a thread nor a transaction nor a connection, and asks the database nothing:
+it ends when the bell rings, when something that was handed out may be handed out again, when the
+client goes away or when the time is over.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ssf.clock import Clock
+from ssf.clock import MICROSECONDS, Clock
 from ssf.delivery.signing import SetSigner
-from ssf.rules.deliveries import DueDelivery
 from ssf.store import lanes
 from ssf.store.bell import Bell
 from ssf.store.database import Database
-from ssf.store.deliveries import SetError, acknowledge, bury, waiting_for_poll
+from ssf.store.deliveries import (
+    HandedOut,
+    PollOutlook,
+    SetError,
+    acknowledge,
+    hand_out,
+    poll_outlook,
+    set_errors,
+    targets_with_due,
+)
 
 MAX_EVENTS = 1_000
 """Most SETs in one answer, whatever was asked for."""
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
-"""An answer ends with the SET before the one that would make its SETs longer than this."""
+"""About how long the SETs of one answer may be together; one is handed out in any case."""
 
-_LOOK_SECONDS = 5.0
-"""How often a waiting poll looks by itself; another process rings another bell."""
+_TARGETS_AT_ONCE = 1_000
+_TOKEN_FACTOR = 1.34
+"""What base64 makes of the bytes of a subject and a payload."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +76,32 @@ class PolledTarget:
     """What a poll needs to know of a target at one moment.
 
     Attributes:
-        hands_out: Whether SETs may be handed out now; False holds the poll until they may.
+        notices_only: Whether the target is paused or disabled: nothing else is handed out then.
         answers_at_once: Whether waiting makes no sense.
     """
 
     id: int
     audience: tuple[str, ...]
-    hands_out: bool
+    notices_only: bool
     answers_at_once: bool
+
+
+class PollingClient:
+    """Whether who polls is still there. A client that hung up must not be handed anything."""
+
+    def __init__(self) -> None:
+        self.is_gone = False
+        self._wake: Callable[[], None] | None = None
+
+    def leave(self) -> None:
+        """Says that the client went away; whoever waits for it stops waiting."""
+        self.is_gone = True
+        if self._wake is not None:
+            self._wake()
+
+    def wakes(self, wake: Callable[[], None]) -> None:
+        """Has `wake` called when the client goes away."""
+        self._wake = wake
 
 
 class Poller:
@@ -82,12 +115,15 @@ class Poller:
         bell: Bell,
         clock: Clock,
         wait_seconds: float,
+        visibility_seconds: int,
         stopping: Callable[[], bool],
     ) -> None:
         """Prepares.
 
         Args:
             wait_seconds: Longest time that a poll is held open.
+            visibility_seconds: How long a SET that was handed out is kept from other polls; 0
+                hands it out again at once.
             stopping: Whether the process is about to end; then nothing is held open.
         """
         self._database = database
@@ -95,6 +131,7 @@ class Poller:
         self._bell = bell
         self._clock = clock
         self._wait_seconds = wait_seconds
+        self._visibility_seconds = visibility_seconds
         self._stopping = stopping
 
     async def settle(self, target_id: int, request: PollRequest) -> None:
@@ -108,57 +145,110 @@ class Poller:
         now = self._clock.now()
         async with self._database.transaction() as transaction:
             await lanes.lock(transaction, target_id)
+            in_error = {error.jti for error in request.set_errs}
             if request.set_errs:
-                await bury(transaction, target_id, request.set_errs, now=now)
-            if request.ack:
-                await acknowledge(transaction, target_id, request.ack, now=now)
+                await set_errors(transaction, target_id, request.set_errs, now=now)
+            ack = [jti for jti in request.ack if jti not in in_error]
+            if ack:
+                await acknowledge(transaction, target_id, ack, now=now)
+        # What waited behind these, another SET of the same subject, may be handed out now.
+        self._bell.ring(target_id)
 
     async def poll(
-        self, target_id: int, find: Callable[[], Awaitable[PolledTarget]], request: PollRequest
+        self,
+        target_id: int,
+        find: Callable[[], Awaitable[PolledTarget]],
+        request: PollRequest,
+        client: PollingClient,
+        *,
+        wait_seconds: float | None = None,
     ) -> PollAnswer:
-        """Hands out what waits for a target, or waits for it and then answers.
+        """Hands out what waits, or waits for it.
 
         Args:
-            target_id: Whose bell to listen to.
-            find: Looks the target up as it is at that moment; raises when it is gone.
-            request: The poll, whose acknowledgements have been settled.
+            target_id: The target.
+            find: Looks at the target as it is now; its refusals end the poll.
+            request: What was asked for.
+            client: Who asks.
+            wait_seconds: Longest time for this poll, when shorter than for all.
         """
-        ends_at = self._clock.monotonic() + self._wait_seconds
+        longest = self._wait_seconds if wait_seconds is None else wait_seconds
+        ends_at = self._clock.monotonic() + min(longest, self._wait_seconds)
+        # Listening begins before the first look, so nothing that comes between the two is missed.
         with self._bell.listen(target_id) as bell:
+            client.wakes(bell.wake)
             while True:
                 target = await find()
-                waiting = await self._waiting(target, request)
+                outlook = await self._look(target)
+                if outlook.is_any and not client.is_gone:
+                    if request.max_events == 0:
+                        return PollAnswer(sets={}, more_available=True)
+                    handed_out = await self._hand_out(target, request)
+                    if handed_out.deliveries:
+                        return await asyncio.to_thread(self._answer, target, handed_out)
+                    continue  # Another poll was faster.
                 left_seconds = ends_at - self._clock.monotonic()
                 if (
-                    waiting
-                    or request.return_immediately
+                    request.return_immediately
                     or target.answers_at_once
                     or left_seconds <= 0
+                    or client.is_gone
                     or self._stopping()
                 ):
-                    return await asyncio.to_thread(self._answer, target, waiting, request)
-                await bell.wait(min(left_seconds, _LOOK_SECONDS))
+                    return PollAnswer(sets={}, more_available=False)
+                await bell.wait(min(left_seconds, self._seconds_until(outlook.next_at)))
 
-    async def _waiting(self, target: PolledTarget, request: PollRequest) -> Sequence[DueDelivery]:
-        """What waits, and one more when there is more than may be handed out."""
-        if not target.hands_out:
-            return ()
+    async def ring_due(self) -> bool:
+        """Wakes the polls for which another process has made something due.
+
+        One question for all polls of this process. Needed only where there may be other
+        processes: within one, the bell is enough.
+
+        Returns:
+            False: there is never more to do at once.
+        """
+        polled = [target_id for target_id in self._bell.listened_to() if target_id != Bell.PUSH]
+        for start in range(0, len(polled), _TARGETS_AT_ONCE):
+            some = polled[start : start + _TARGETS_AT_ONCE]
+            async with self._database.reading() as connection:
+                due = await targets_with_due(connection, some, now=self._clock.now())
+            for target_id in due:
+                self._bell.ring(target_id)
+        return False
+
+    async def _look(self, target: PolledTarget) -> PollOutlook:
         async with self._database.reading() as connection:
-            return await waiting_for_poll(connection, target.id, limit=_most(request) + 1)
+            return await poll_outlook(
+                connection, target.id, now=self._clock.now(), notices_only=target.notices_only
+            )
 
-    def _answer(
-        self, target: PolledTarget, waiting: Sequence[DueDelivery], request: PollRequest
-    ) -> PollAnswer:
-        sets: dict[str, str] = {}
-        size_bytes = 0
-        for delivery in waiting[: _most(request)]:
-            token = self._signer.token(delivery, target.audience)
-            size_bytes += len(token)
-            if sets and size_bytes > MAX_ANSWER_BYTES:
-                break
-            sets[delivery.jti] = token
-        return PollAnswer(sets=sets, more_available=len(waiting) > len(sets))
+    async def _hand_out(self, target: PolledTarget, request: PollRequest) -> HandedOut:
+        async with self._database.transaction() as transaction:
+            await lanes.lock(transaction, target.id)
+            now = self._clock.now()
+            return await hand_out(
+                transaction,
+                target.id,
+                limit=MAX_EVENTS
+                if request.max_events is None
+                else min(request.max_events, MAX_EVENTS),
+                max_bytes=int(MAX_ANSWER_BYTES / _TOKEN_FACTOR),
+                now=now,
+                again_at=now + self._visibility_seconds * MICROSECONDS,
+                notices_only=target.notices_only,
+            )
 
+    def _answer(self, target: PolledTarget, handed_out: HandedOut) -> PollAnswer:
+        return PollAnswer(
+            sets={
+                delivery.jti: self._signer.token(delivery, target.audience)
+                for delivery in handed_out.deliveries
+            },
+            more_available=handed_out.has_more,
+        )
 
-def _most(request: PollRequest) -> int:
-    return MAX_EVENTS if request.max_events is None else min(request.max_events, MAX_EVENTS)
+    def _seconds_until(self, at: int | None) -> float:
+        """Rounded up, since looking too early finds nothing and looks again."""
+        if at is None:
+            return math.inf
+        return max(at - self._clock.now(), 0) / MICROSECONDS + 0.001

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from ssf.clock import Clock
 from ssf.pipeline.fan_out import matched_targets
 from ssf.pipeline.new_event import IdempotencyKey, NewEvent, Published
+from ssf.rules.deliveries import DeliveryKind
 from ssf.rules.errors import IdempotencyKeyReused
 from ssf.rules.events import StoredEvent
 from ssf.rules.identifiers import RandomBytes, new_event_id, new_jti
@@ -50,16 +51,17 @@ class Publisher:
         now = self._clock.now()
         event_id = new_event_id(now, self._random_bytes)
         async with self._database.transaction() as transaction:
-            targets = await matched_targets(transaction, event)
+            targets = await matched_targets(transaction, event, now=now)
+            matched = sum(target.drop_reason is None for target in targets)
             if idempotency_key is not None:
                 earlier = await self._claim(
-                    transaction, event.project_id, idempotency_key, event_id, len(targets), now
+                    transaction, event.project_id, idempotency_key, event_id, matched, now
                 )
                 if earlier is not None:
                     return earlier
             await self.publish_to(transaction, event, targets, event_id=event_id, now=now)
         self.ring_for(targets)
-        return Published(event_id=event_id, matched=len(targets))
+        return Published(event_id=event_id, matched=matched)
 
     async def publish_to(
         self,
@@ -69,6 +71,7 @@ class Publisher:
         *,
         event_id: str,
         now: int,
+        kind: DeliveryKind = DeliveryKind.EVENT,
     ) -> None:
         """Stores an event for these targets, in the caller's transaction.
 
@@ -86,6 +89,7 @@ class Publisher:
                 payload=_json_text(event.payload),
                 txn=event.txn or event_id,
                 toe=None if event.toe is None else _json_text(event.toe),
+                audience=None if event.audience is None else _json_text(sorted(event.audience)),
                 created_at=now,
             ),
         )
@@ -94,21 +98,32 @@ class Publisher:
         await add_deliveries(
             transaction,
             [
-                NewDelivery(target_id=target.id, jti=new_jti(now, self._random_bytes))
+                NewDelivery(
+                    target_id=target.id,
+                    jti=new_jti(now, self._random_bytes),
+                    matched_subject_id=target.matched_subject_id,
+                    drop_reason=target.drop_reason,
+                )
                 for target in targets
             ],
             event_row=event_row,
             subject_key=subject_key,
+            kind=kind,
             now=now,
         )
-        pushed = [target.id for target in targets if target.is_pushed]
-        if pushed:
-            await lanes.mark_due(transaction, pushed, now=now)
+        await lanes.mark(
+            transaction,
+            due=[target.id for target in targets if target.is_pushed and not target.drop_reason],
+            dropped=[target.id for target in targets if target.drop_reason],
+            is_notice=kind is DeliveryKind.NOTICE,
+            now=now,
+        )
 
     def ring_for(self, targets: Sequence[MatchedTarget]) -> None:
         """Wakes whoever delivers to these targets; after the commit."""
         for target in targets:
-            self._bell.ring(Bell.PUSH if target.is_pushed else target.id)
+            if target.drop_reason is None:
+                self._bell.ring(Bell.PUSH if target.is_pushed else target.id)
 
     async def _claim(
         self,

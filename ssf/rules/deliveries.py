@@ -2,7 +2,7 @@
 
     waiting --> delivered      the receiver has it (2xx, or `ack`)
        |-----> dead            given up: refused by the receiver, or too old
-       `-----> dropped         the stream was disabled
+       `-----> dropped         the stream was disabled, changed or deleted
 
 `waiting` covers due, in flight and held back: which of these follows from the lane's lease and
 the delivery's `next_attempt_at`, so that a crash leaves nothing behind in a state of its own.
@@ -19,6 +19,18 @@ class DeliveryState(StrEnum):
     DELIVERED = "delivered"
     DEAD = "dead"
     DROPPED = "dropped"
+
+
+class DeliveryKind(StrEnum):
+    """What a delivery is for.
+
+    EVENT: something that a producer said. VERIFICATION: proof that the stream works. NOTICE: a
+    stream-updated event about the transmitter's own change, which is sent whatever the status.
+    """
+
+    EVENT = "event"
+    VERIFICATION = "verification"
+    NOTICE = "notice"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

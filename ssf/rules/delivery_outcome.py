@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 _MIN_WAIT_SECONDS = 60
-_INVALID_KEY_WAITS_SECONDS = (30, 300)
+INVALID_KEY_WAITS_SECONDS = (30, 300)
 
 _PERMANENT_ERRS = frozenset(
     {"invalid_request", "invalid_issuer", "invalid_audience", "invalid_state"}
@@ -103,12 +103,12 @@ def judge_answer(
 
 def _judge_bad_request(err: str | None, invalid_key_count: int) -> Judgement:
     if err == "invalid_key":
-        if invalid_key_count >= len(_INVALID_KEY_WAITS_SECONDS):
+        if invalid_key_count >= len(INVALID_KEY_WAITS_SECONDS):
             return Judgement(verdict=Verdict.DEAD, outcome=err)
         return Judgement(
             verdict=Verdict.RETRY,
             outcome=err,
-            exact_wait_seconds=_INVALID_KEY_WAITS_SECONDS[invalid_key_count],
+            exact_wait_seconds=INVALID_KEY_WAITS_SECONDS[invalid_key_count],
         )
     if err in _CREDENTIAL_ERRS:
         return _retry_later(err)

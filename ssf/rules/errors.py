@@ -8,6 +8,7 @@ into a status and a body.
     |   |-- UrlRefused            an address that we will not call
     |   |-- ReadOnlyMismatch      a transmitter-supplied property was sent with another value
     |   |-- WrongDeliveryMethod     a poll of a stream that is pushed
+    |   |-- TooManySubjects         a stream's list is full
     |   `-- MalformedCredentials    an Authorization header that cannot be read
     |-- NotAuthenticated          no credentials, or none that we know
     |-- InsufficientScope         known, but not allowed to do this at all
@@ -60,6 +61,12 @@ class WrongDeliveryMethod(InvalidRequest):
     """A poll of a stream that is pushed."""
 
     code = "wrong_delivery_method"
+
+
+class TooManySubjects(InvalidRequest):
+    """The list of a stream's subjects is full."""
+
+    code = "too_many_subjects"
 
 
 class MalformedCredentials(InvalidRequest):

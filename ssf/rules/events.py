@@ -15,6 +15,7 @@ class StoredEvent:
         payload: JSON text of the event's members.
         txn: Names the cause (RFC 8417 §2.2).
         toe: JSON number as text, or None.
+        audience: JSON text of the `aud` values that the producer named; None: it named none.
         created_at: Microseconds UTC.
     """
 
@@ -26,4 +27,5 @@ class StoredEvent:
     payload: str
     txn: str | None
     toe: str | None
+    audience: str | None
     created_at: int

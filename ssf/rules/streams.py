@@ -80,6 +80,10 @@ class Stream:
     created_at: int
     updated_at: int
 
+    def is_inactive(self, now: int) -> bool:
+        """Whether nothing was heard of its receiver for too long."""
+        return self.inactive_at is not None and self.inactive_at <= now
+
 
 def events_delivered(supported: Collection[str], requested: Iterable[str]) -> tuple[str, ...]:
     """The event types that a stream delivers: supported ∩ requested.

@@ -12,10 +12,15 @@ class MatchedTarget:
     Attributes:
         id: Row number.
         is_pushed: Whether a worker is to be woken for it; a poll target waits for its receiver.
+        matched_subject_id: Number of the subject in its list by which it wants the event; None
+            when it wants all that are not removed, or the event is about the target itself.
+        drop_reason: Why the event is written down for it as dropped; None: it is delivered.
     """
 
     id: int
     is_pushed: bool
+    matched_subject_id: int | None = None
+    drop_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +37,7 @@ class LeasedTarget:
         endpoint_url: Where to push.
         authorization_sealed: The encrypted `Authorization` value; None when there is none.
         audience: The `aud` of its SETs.
+        notices_only: Whether it is paused or disabled, so that nothing but notices is sent.
         retry_policy: How failures are repeated.
     """
 
@@ -43,4 +49,5 @@ class LeasedTarget:
     endpoint_url: str
     authorization_sealed: str | None = field(repr=False)
     audience: tuple[str, ...]
+    notices_only: bool = False
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)

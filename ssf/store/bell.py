@@ -5,6 +5,7 @@ lost with its process delays an event and never loses it.
 """
 
 import asyncio
+from collections.abc import Collection
 from typing import Self
 
 
@@ -26,6 +27,10 @@ class Bell:
         """Wakes everybody: the process is about to end."""
         for key in tuple(self._waiting):
             self.ring(key)
+
+    def listened_to(self) -> Collection[int]:
+        """The keys that somebody listens to now."""
+        return tuple(self._waiting)
 
     def listen(self, key: int) -> "Listener":
         """Listens from now on; what rings between this call and `wait` is not missed."""
@@ -49,6 +54,10 @@ class Listener:
         listeners.discard(self._heard)
         if not listeners:
             del self._waiting[self._key]
+
+    def wake(self) -> None:
+        """Wakes this one listener."""
+        self._heard.set()
 
     async def wait(self, seconds: float) -> bool:
         """Waits for a ring, at most so long, and says whether there was one."""

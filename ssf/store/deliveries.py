@@ -1,14 +1,31 @@
 """Rows of deliveries: what waits for each target, in the order in which it was published."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, bindparam, exists, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy import (
+    true as sql_true,
+)
 
-from ssf.rules.deliveries import DeliveryState, DueDelivery, Recorded
+from ssf.rules.deliveries import DeliveryKind, DeliveryState, DueDelivery, Recorded
+from ssf.rules.delivery_outcome import INVALID_KEY_WAITS_SECONDS
 from ssf.store.database import Connection
-from ssf.store.schema import WAITING, deliveries, events, targets
+from ssf.store.lanes import count_dropped
+from ssf.store.schema import NOTICE, VERIFICATION, WAITING, deliveries, events, lanes, targets
 
 _DUE = select(
     deliveries.c.id,
@@ -51,6 +68,8 @@ class NewDelivery:
 
     target_id: int
     jti: str
+    matched_subject_id: int | None = None
+    drop_reason: str | None = None
 
 
 async def add_deliveries(
@@ -59,9 +78,10 @@ async def add_deliveries(
     *,
     event_row: int,
     subject_key: bytes,
+    kind: DeliveryKind,
     now: int,
 ) -> None:
-    """Writes the deliveries of one event, one per target."""
+    """Writes the deliveries of one event, one per target; one with a reason is dropped already."""
     await connection.execute(
         insert(deliveries),
         [
@@ -71,7 +91,12 @@ async def add_deliveries(
                 "jti": delivery.jti,
                 "iat": now // 1_000_000,
                 "subject_key": subject_key,
-                "state": DeliveryState.WAITING.value,
+                "state": (
+                    DeliveryState.DROPPED if delivery.drop_reason else DeliveryState.WAITING
+                ).value,
+                "kind": kind.value,
+                "matched_subject_id": delivery.matched_subject_id,
+                "last_outcome": delivery.drop_reason,
                 "attempts": 0,
                 "first_due_at": now,
                 "next_attempt_at": now,
@@ -82,29 +107,41 @@ async def add_deliveries(
     )
 
 
-async def due_for_push(
-    connection: Connection, target_id: int, *, now: int, limit: int
-) -> Sequence[DueDelivery]:
-    """What can be sent to a target now, in order.
+def _is_due(
+    target_id: int, now: int, *, notices_only: bool, by_time: bool = False
+) -> ColumnElement[bool]:
+    """What can be sent or handed out now.
 
-    A delivery that is due stays back while an earlier one of the same subject is not.
+    A delivery that is due stays back while an earlier one of the same subject is not. Where only
+    notices are sent, a verification that waits for better times is no reason to keep one back.
     """
     earlier = deliveries.alias("earlier")
     # The `+ 0` keeps both databases from the index on `next_attempt_at`, by which they would read
-    # and sort the whole backlog; by `id` they read as far as the limit.
+    # and sort the whole backlog; by `id` they read as far as the limit. Whoever wants any one and
+    # no order is better off with that index.
+    at = deliveries.c.next_attempt_at if by_time else deliveries.c.next_attempt_at + 0
+    is_due = and_(
+        deliveries.c.target_id == target_id,
+        deliveries.c.state == WAITING,
+        at <= now,
+        ~exists().where(
+            earlier.c.target_id == deliveries.c.target_id,
+            earlier.c.subject_key == deliveries.c.subject_key,
+            earlier.c.state == WAITING,
+            earlier.c.id < deliveries.c.id,
+            earlier.c.next_attempt_at + 0 > now,
+            *([earlier.c.kind == NOTICE] if notices_only else []),
+        ),
+    )
+    return and_(is_due, deliveries.c.kind == NOTICE) if notices_only else is_due
+
+
+async def due_for_push(
+    connection: Connection, target_id: int, *, now: int, limit: int, notices_only: bool = False
+) -> Sequence[DueDelivery]:
+    """What can be sent to a target now, in order."""
     query = (
-        _DUE.where(
-            deliveries.c.target_id == target_id,
-            deliveries.c.state == WAITING,
-            deliveries.c.next_attempt_at + 0 <= now,
-            ~exists().where(
-                earlier.c.target_id == deliveries.c.target_id,
-                earlier.c.subject_key == deliveries.c.subject_key,
-                earlier.c.state == WAITING,
-                earlier.c.id < deliveries.c.id,
-                earlier.c.next_attempt_at + 0 > now,
-            ),
-        )
+        _DUE.where(_is_due(target_id, now, notices_only=notices_only))
         .order_by(deliveries.c.id)
         .limit(limit)
     )
@@ -168,7 +205,87 @@ async def drop_waiting(connection: Connection, target_id: int, *, outcome: str, 
         .where(deliveries.c.target_id == target_id, deliveries.c.state == WAITING)
         .values(state=DeliveryState.DROPPED.value, last_outcome=outcome, updated_at=now)
     )
+    await count_dropped(connection, target_id, dropped.rowcount)
     return dropped.rowcount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationRecord:
+    """A verification event of a stream.
+
+    Attributes:
+        state: Where its delivery stands.
+        sent_at: Microseconds UTC at which it was made.
+        came_back_at: Microseconds UTC at which the receiver confirmed it; None before that.
+    """
+
+    state: DeliveryState
+    sent_at: int
+    came_back_at: int | None
+
+
+async def last_verification(
+    connection: Connection, target_id: int, *, delivered: bool = False
+) -> VerificationRecord | None:
+    """The newest verification of a target; with `delivered`, the newest that came back."""
+    query = (
+        select(deliveries.c.state, deliveries.c.first_due_at, deliveries.c.updated_at)
+        .where(deliveries.c.target_id == target_id, deliveries.c.kind == VERIFICATION)
+        .order_by(deliveries.c.id.desc())
+        .limit(1)
+    )
+    if delivered:
+        query = query.where(deliveries.c.state == DeliveryState.DELIVERED.value)
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        return None
+    state = DeliveryState(row.state)
+    return VerificationRecord(
+        state=state,
+        sent_at=row.first_due_at,
+        came_back_at=row.updated_at if state is DeliveryState.DELIVERED else None,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What waits for a target, and what it missed.
+
+    Attributes:
+        waiting: How many deliveries wait; counting stops at `COUNTED_AT_MOST`.
+        oldest_waiting_at: Microseconds UTC at which the oldest of them was published, or None.
+        dropped: How many were dropped since the target was made.
+    """
+
+    waiting: int
+    oldest_waiting_at: int | None
+    dropped: int
+
+
+COUNTED_AT_MOST = 10_000
+
+
+async def backlog(connection: Connection, target_id: int) -> Backlog:
+    """What waits for a target, without reading more of it than is counted."""
+    some = (
+        select(deliveries.c.id)
+        .where(deliveries.c.target_id == target_id, deliveries.c.state == WAITING)
+        .limit(COUNTED_AT_MOST)
+        .subquery()
+    )
+    oldest = (
+        select(deliveries.c.first_due_at)
+        .where(deliveries.c.target_id == target_id, deliveries.c.state == WAITING)
+        .order_by(deliveries.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    dropped = select(lanes.c.dropped).where(lanes.c.target_id == target_id).scalar_subquery()
+    found = await connection.execute(
+        select(select(func.count()).select_from(some).scalar_subquery(), oldest, dropped)
+    )
+    row = found.one()
+    return Backlog(waiting=row[0], oldest_waiting_at=row[1], dropped=row[2] or 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +301,8 @@ class DeliveryRecord:
     event_id: str
     event_type: str
     stream_id: str | None
+    kind: DeliveryKind
+    matched_subject_id: int | None
     state: DeliveryState
     attempts: int
     first_due_at: int
@@ -207,6 +326,7 @@ async def page_of_deliveries(
     project_id: int,
     event_id: str | None,
     stream_id: str | None,
+    jti: str | None,
     state: DeliveryState | None,
     after_id: int,
     limit: int,
@@ -217,44 +337,168 @@ async def page_of_deliveries(
         query = query.where(events.c.event_id == event_id)
     if stream_id is not None:
         query = query.where(targets.c.name == stream_id)
+    if jti is not None:
+        query = query.where(deliveries.c.jti == jti)
     if state is not None:
         query = query.where(deliveries.c.state == state.value)
-    return [
-        DeliveryRecord(
-            id=row.id,
-            jti=row.jti,
-            event_id=row.event_id,
-            event_type=row.event_type,
-            stream_id=row.name,
-            state=DeliveryState(row.state),
-            attempts=row.attempts,
-            first_due_at=row.first_due_at,
-            next_attempt_at=row.next_attempt_at,
-            last_outcome=row.last_outcome,
-            last_status=row.last_status,
-            last_description=row.last_description,
-            updated_at=row.updated_at,
-        )
-        for row in await connection.execute(query.order_by(deliveries.c.id).limit(limit))
-    ]
+    found = await connection.execute(query.order_by(deliveries.c.id).limit(limit))
+    return [_record(row) for row in found]
 
 
-_FOR_POLL = (
-    _DUE.where(
-        deliveries.c.target_id == bindparam("target_id"),
-        deliveries.c.state == WAITING,
+async def of_event(
+    connection: Connection, event_id: str, *, target_ids: Sequence[int]
+) -> Mapping[int, DeliveryRecord]:
+    """The deliveries of an event to these targets, by target."""
+    found = await connection.execute(
+        _RECORDS.where(events.c.event_id == event_id, deliveries.c.target_id.in_(target_ids))
     )
-    .order_by(deliveries.c.id)
-    .limit(bindparam("most"))
-)
+    return {row.target_id: _record(row) for row in found}
 
 
-async def waiting_for_poll(
-    connection: Connection, target_id: int, *, limit: int
-) -> Sequence[DueDelivery]:
-    """What a poll may hand out, oldest first, whether or not it was handed out before."""
-    found = await connection.execute(_FOR_POLL, {"target_id": target_id, "most": limit})
-    return [_due_delivery(row) for row in found]
+def _record(row: Any) -> DeliveryRecord:
+    return DeliveryRecord(
+        id=row.id,
+        jti=row.jti,
+        event_id=row.event_id,
+        event_type=row.event_type,
+        stream_id=row.name,
+        kind=DeliveryKind(row.kind),
+        matched_subject_id=row.matched_subject_id,
+        state=DeliveryState(row.state),
+        attempts=row.attempts,
+        first_due_at=row.first_due_at,
+        next_attempt_at=row.next_attempt_at,
+        last_outcome=row.last_outcome,
+        last_status=row.last_status,
+        last_description=row.last_description,
+        updated_at=row.updated_at,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollOutlook:
+    """What a poll would find.
+
+    Attributes:
+        is_any: Whether something can be handed out now.
+        next_at: Microseconds UTC at which something that is not may be; None: nothing waits so.
+    """
+
+    is_any: bool
+    next_at: int | None
+
+
+async def poll_outlook(
+    connection: Connection, target_id: int, *, now: int, notices_only: bool
+) -> PollOutlook:
+    """Whether there is something to hand out, and when there may be more; takes nothing."""
+    first = await connection.scalar(
+        select(deliveries.c.id)
+        .where(_is_due(target_id, now, notices_only=notices_only, by_time=True))
+        .limit(1)
+    )
+    if first is not None:
+        return PollOutlook(is_any=True, next_at=None)
+    next_at = await connection.scalar(
+        select(func.min(deliveries.c.next_attempt_at)).where(
+            deliveries.c.target_id == target_id,
+            deliveries.c.state == WAITING,
+            deliveries.c.next_attempt_at > now,
+            *([deliveries.c.kind == NOTICE] if notices_only else []),
+        )
+    )
+    return PollOutlook(is_any=False, next_at=next_at)
+
+
+async def targets_with_due(
+    connection: Connection, target_ids: Sequence[int], *, now: int
+) -> Sequence[int]:
+    """Those of these targets for which something is due."""
+    found = await connection.execute(
+        select(deliveries.c.target_id)
+        .distinct()
+        .where(
+            deliveries.c.target_id.in_(target_ids),
+            deliveries.c.state == WAITING,
+            deliveries.c.next_attempt_at <= now,
+        )
+    )
+    return list(found.scalars().all())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandedOut:
+    """What one poll gets.
+
+    Attributes:
+        deliveries: Oldest first.
+        has_more: Whether more could have been handed out.
+    """
+
+    deliveries: Sequence[DueDelivery]
+    has_more: bool
+
+
+async def hand_out(
+    connection: Connection,
+    target_id: int,
+    *,
+    limit: int,
+    max_bytes: int,
+    now: int,
+    again_at: int,
+    notices_only: bool,
+) -> HandedOut:
+    """Takes what waits for a poll, oldest first; no other poll gets it before `again_at`.
+
+    Only what is handed out is read, however large the rest is.
+
+    Args:
+        connection: A writing transaction that holds the lane.
+        limit: At most so many; >= 1.
+        max_bytes: At most about so much in subjects and payloads; one is handed out in any case.
+        now: Microseconds UTC.
+        again_at: Microseconds UTC; `now` for at once.
+        notices_only: Whether the target is paused or disabled.
+    """
+    size_bytes = func.length(events.c.subject) + func.length(events.c.payload)
+    found = await connection.execute(
+        select(deliveries.c.id, size_bytes)
+        .join(events, events.c.id == deliveries.c.event_row)
+        .where(_is_due(target_id, now, notices_only=notices_only))
+        .order_by(deliveries.c.id)
+        .limit(limit + 1)
+    )
+    sizes = [(int(row[0]), int(row[1])) for row in found]
+    ids = _within(sizes[:limit], max_bytes)
+    if not ids:
+        return HandedOut(deliveries=(), has_more=False)
+    await connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id.in_(ids))
+        .values(
+            next_attempt_at=again_at,
+            attempts=deliveries.c.attempts + 1,
+            last_outcome="handed_out",
+            updated_at=now,
+        )
+    )
+    taken = await connection.execute(_DUE.where(deliveries.c.id.in_(ids)).order_by(deliveries.c.id))
+    return HandedOut(
+        deliveries=[_due_delivery(row) for row in taken], has_more=len(sizes) > len(ids)
+    )
+
+
+def _within(sizes: Sequence[tuple[int, int]], max_bytes: int) -> list[int]:
+    """The first ids whose sizes together keep to the bound; the very first in any case."""
+    ids: list[int] = []
+    left_bytes = max_bytes
+    for id_, size_bytes in sizes:
+        left_bytes -= size_bytes
+        if ids and left_bytes < 0:
+            break
+        ids.append(id_)
+    return ids
 
 
 async def acknowledge(
@@ -272,22 +516,6 @@ async def acknowledge(
     )
 
 
-_SET_ERROR = (
-    update(deliveries)
-    .where(
-        deliveries.c.target_id == bindparam("of_target"),
-        deliveries.c.jti == bindparam("of_jti"),
-        deliveries.c.state == WAITING,
-    )
-    .values(
-        state=DeliveryState.DEAD.value,
-        last_outcome=bindparam("err"),
-        last_description=bindparam("words"),
-        updated_at=bindparam("at"),
-    )
-)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetError:
     """A `setErrs` entry: the receiver cannot take this SET (RFC 8936 §2.4.4)."""
@@ -297,20 +525,59 @@ class SetError:
     description: str | None
 
 
-async def bury(
+def _in_error(invalid_key_counts: ColumnElement[bool]) -> Update:
+    return (
+        update(deliveries)
+        .where(
+            deliveries.c.target_id == bindparam("of_target"),
+            deliveries.c.jti == bindparam("of_jti"),
+            deliveries.c.state == WAITING,
+            invalid_key_counts,
+        )
+        .values(
+            last_outcome=bindparam("err"),
+            last_description=bindparam("words"),
+            updated_at=bindparam("at"),
+        )
+    )
+
+
+_BURY = _in_error(sql_true()).values(state=DeliveryState.DEAD.value)
+_TRY_AGAIN = [
+    _in_error(deliveries.c.invalid_key_count == count).values(
+        invalid_key_count=count + 1,
+        next_attempt_at=bindparam("at", type_=BigInteger) + wait_seconds * 1_000_000,
+    )
+    for count, wait_seconds in enumerate(INVALID_KEY_WAITS_SECONDS)
+]
+_BURY_BAD_KEY = _in_error(deliveries.c.invalid_key_count >= len(INVALID_KEY_WAITS_SECONDS)).values(
+    state=DeliveryState.DEAD.value
+)
+
+
+async def set_errors(
     connection: Connection, target_id: int, errors: Sequence[SetError], *, now: int
 ) -> None:
-    """Dead-letters those of these that wait for this target, with the receiver's words."""
-    await connection.execute(
-        _SET_ERROR,
-        [
-            {
-                "of_target": target_id,
-                "of_jti": error.jti,
-                "err": error.err,
-                "words": error.description,
-                "at": now,
-            }
-            for error in errors
-        ],
-    )
+    """Takes in `setErrs`: dead-letters those of these that wait for this target.
+
+    A SET whose key the receiver did not accept is handed out again after a while, signed anew,
+    as often as one that is pushed; the receiver may not have had the newest keys.
+    """
+    rows = [
+        {
+            "of_target": target_id,
+            "of_jti": error.jti,
+            "err": error.err,
+            "words": error.description,
+            "at": now,
+        }
+        for error in errors
+    ]
+    bad_keys = [row for row in rows if row["err"] == "invalid_key"]
+    others = [row for row in rows if row["err"] != "invalid_key"]
+    if others:
+        await connection.execute(_BURY, others)
+    if bad_keys:
+        # The highest count first, so that none is counted twice here.
+        for statement in (_BURY_BAD_KEY, *reversed(_TRY_AGAIN)):
+            await connection.execute(statement, bad_keys)

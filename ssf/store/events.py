@@ -23,6 +23,7 @@ async def add_event(connection: Connection, event: StoredEvent) -> int:
             payload=event.payload,
             txn=event.txn,
             toe=event.toe,
+            audience=event.audience,
             created_at=event.created_at,
         )
         .returning(events.c.id)
@@ -106,6 +107,7 @@ async def find_event(
             payload=row.payload,
             txn=row.txn,
             toe=row.toe,
+            audience=row.audience,
             created_at=row.created_at,
         )
         for row in await connection.execute(

@@ -6,42 +6,71 @@ current, so a worker that was stopped and wakes up late can change nothing.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from sqlalchemy import Select, case, func, or_, select, update
+from sqlalchemy import Case, Column, Select, case, func, or_, select, update
 
 from ssf.rules.storage_errors import LeaseLost
 from ssf.rules.targets import LeasedTarget
 from ssf.store.database import Connection
-from ssf.store.schema import WAITING, deliveries, lanes, targets
+from ssf.store.schema import NOTICE, WAITING, deliveries, lanes, targets
 
 _MAX_IDS_AT_ONCE = 10_000
 """Both databases take about 32 000 parameters in a statement."""
 
 
-async def mark_due(connection: Connection, target_ids: Sequence[int], *, now: int) -> None:
-    """Says that these targets have something to send now, or had already.
+async def mark(
+    connection: Connection,
+    *,
+    due: Sequence[int] = (),
+    dropped: Sequence[int] = (),
+    is_notice: bool = False,
+    now: int,
+) -> None:
+    """Says what a new event means to lanes.
 
     On PostgreSQL the rows are locked first, in order: two publishers must not wait for each
-    other, and a worker that is letting a lane go must be waited for, since the condition below
+    other, and a worker that is letting a lane go must be waited for, since the conditions below
     would otherwise be judged by what the lane was before.
 
     Args:
-        target_ids: In ascending order.
+        due: Targets that have something to send now, or had already.
+        dropped: Targets for which the event is written down as dropped.
+        is_notice: Whether it is sent whatever the status of the target.
     """
-    for start in range(0, len(target_ids), _MAX_IDS_AT_ONCE):
-        some = target_ids[start : start + _MAX_IDS_AT_ONCE]
-        if connection.dialect.name == "postgresql":
+    if connection.dialect.name == "postgresql":
+        for some in _parts(sorted({*due, *dropped})):
             await connection.execute(
                 select(lanes.c.target_id)
                 .where(lanes.c.target_id.in_(some))
                 .order_by(lanes.c.target_id)
                 .with_for_update()
             )
+    for some in _parts(due):
+        for when in (lanes.c.due_at, lanes.c.notice_due_at) if is_notice else (lanes.c.due_at,):
+            await connection.execute(
+                update(lanes)
+                .where(lanes.c.target_id.in_(some), or_(when.is_(None), when > now))
+                .values({when.name: now})
+            )
+    for some in _parts(dropped):
+        await connection.execute(
+            update(lanes).where(lanes.c.target_id.in_(some)).values(dropped=lanes.c.dropped + 1)
+        )
+
+
+def _parts(target_ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(target_ids), _MAX_IDS_AT_ONCE):
+        yield target_ids[start : start + _MAX_IDS_AT_ONCE]
+
+
+async def count_dropped(connection: Connection, target_id: int, count: int) -> None:
+    """Adds to the number of deliveries that were dropped for a target; its lane is locked."""
+    if count:
         await connection.execute(
             update(lanes)
-            .where(lanes.c.target_id.in_(some), or_(lanes.c.due_at.is_(None), lanes.c.due_at > now))
-            .values(due_at=now)
+            .where(lanes.c.target_id == target_id)
+            .values(dropped=lanes.c.dropped + count)
         )
 
 
@@ -50,6 +79,8 @@ async def lease(
 ) -> Sequence[LeasedTarget]:
     """Leases lanes that are due, the longest waiting first.
 
+    A target that is paused or disabled is leased for its notices only.
+
     Args:
         connection: A writing transaction.
         owner: Name of the worker, for people who look at the table.
@@ -57,23 +88,31 @@ async def lease(
         lease_microseconds: How long the lease lasts.
         limit: At most so many lanes.
     """
-    due = _due_lanes(now, limit).with_for_update(of=lanes, skip_locked=True)
-    ids = list((await connection.execute(due)).scalars())
-    if not ids:
-        return []
     expires_at = now + lease_microseconds
-    await connection.execute(
-        update(lanes)
-        .where(lanes.c.target_id.in_(ids))
-        .values(
-            lease_owner=owner,
-            lease_expires_at=expires_at,
-            fencing_token=lanes.c.fencing_token + 1,
-            # A worker that dies leaves a lane that is due when its lease is over. A publisher
-            # moves this forward, by which `let_go` sees that something came meanwhile.
-            due_at=expires_at,
-        )
-    )
+    ids: dict[bool, Sequence[int]] = {}
+    for notices_only in (False, True):
+        left = limit - sum(map(len, ids.values()))
+        due = _due_lanes(now, left, notices_only=notices_only)
+        found = await connection.execute(due.with_for_update(of=lanes, skip_locked=True))
+        ids[notices_only] = [row.target_id for row in found]
+        if ids[notices_only]:
+            await connection.execute(
+                update(lanes)
+                .where(lanes.c.target_id.in_(ids[notices_only]))
+                .values(
+                    {
+                        "lease_owner": owner,
+                        "lease_expires_at": expires_at,
+                        "fencing_token": lanes.c.fencing_token + 1,
+                        # A worker that dies leaves a lane that is due when its lease is over. A
+                        # publisher moves this forward, by which `let_go` sees that something
+                        # came meanwhile.
+                        _when(notices_only=notices_only).name: expires_at,
+                    }
+                )
+            )
+    if not any(ids.values()):
+        return []
     leased = await connection.execute(
         select(
             targets.c.id,
@@ -85,7 +124,7 @@ async def lease(
             lanes.c.resumed_at,
         )
         .join_from(lanes, targets, targets.c.id == lanes.c.target_id)
-        .where(lanes.c.target_id.in_(ids))
+        .where(lanes.c.target_id.in_([*ids[False], *ids[True]]))
     )
     return [
         LeasedTarget(
@@ -97,31 +136,42 @@ async def lease(
             endpoint_url=row.endpoint_url,
             authorization_sealed=row.authorization_sealed,
             audience=tuple(json.loads(row.audience)),
+            notices_only=row.id in ids[True],
         )
         for row in leased
     ]
 
 
-def _due_lanes(now: int, limit: int) -> Select[tuple[int]]:
+def _when(*, notices_only: bool) -> Column[int]:
+    """When a lane is due: as long as its target is stopped, only its notices count."""
+    return lanes.c.notice_due_at if notices_only else lanes.c.due_at
+
+
+def _due_lanes(now: int, limit: int, *, notices_only: bool) -> Select[tuple[int]]:
+    when = _when(notices_only=notices_only)
+    is_enabled = targets.c.status == "enabled"
     return (
         select(lanes.c.target_id)
         .join(targets, targets.c.id == lanes.c.target_id)
         .where(
-            lanes.c.due_at <= now,
+            when <= now,
             lanes.c.gate_until <= now,
             lanes.c.lease_expires_at <= now,
             targets.c.method == "push",
-            targets.c.status == "enabled",
+            ~is_enabled if notices_only else is_enabled,
         )
-        .order_by(lanes.c.due_at)
+        .order_by(when)
         .limit(limit)
     )
 
 
 async def is_any_due(connection: Connection, *, now: int) -> bool:
     """Whether `lease` would find a lane."""
-    found = await connection.execute(_due_lanes(now, 1))
-    return found.first() is not None
+    for notices_only in (False, True):
+        found = await connection.execute(_due_lanes(now, 1, notices_only=notices_only))
+        if found.first() is not None:
+            return True
+    return False
 
 
 async def lock(connection: Connection, target_id: int) -> None:
@@ -160,8 +210,9 @@ async def require_lease(connection: Connection, target: LeasedTarget) -> bool:
     row = found.one_or_none()
     if row is None or row.fencing_token != target.fencing_token:
         raise LeaseLost(f"The lane of target {target.id} was leased to another worker.")
-    now = (row.status, row.method, row.endpoint_url, row.authorization_sealed)
-    as_leased = ("enabled", "push", target.endpoint_url, target.authorization_sealed)
+    is_stopped = row.status != "enabled"
+    now = (is_stopped, row.method, row.endpoint_url, row.authorization_sealed)
+    as_leased = (target.notices_only, "push", target.endpoint_url, target.authorization_sealed)
     # The same again after something else is another: what was read before is not what waits now.
     return now == as_leased and bool(row.resumed_at == target.resumed_at)
 
@@ -200,17 +251,25 @@ async def let_go(
         LeaseLost: The lane was leased again since, or the target is gone.
     """
     await require_lease(connection, target)
-    next_at = now if has_more else await _first_waiting_after(connection, target.id, looked_at)
+    if has_more:
+        next_at: int | None = now
+    elif target.notices_only:
+        next_at = await _first_notice(connection, target.id)
+    else:
+        next_at = await _first_waiting_after(connection, target.id, looked_at)
     if again_at is not None:
         next_at = again_at if next_at is None else min(next_at, again_at)
-    came_meanwhile = lanes.c.due_at < target.lease_expires_at
+    when = _when(notices_only=target.notices_only)
+    came_meanwhile = when < target.lease_expires_at
     await connection.execute(
         update(lanes)
         .where(lanes.c.target_id == target.id)
         .values(
-            due_at=case((came_meanwhile, lanes.c.due_at), else_=next_at),
-            lease_owner=None,
-            lease_expires_at=0,
+            {
+                when.name: case((came_meanwhile, when), else_=next_at),
+                "lease_owner": None,
+                "lease_expires_at": 0,
+            }
         )
     )
 
@@ -226,10 +285,15 @@ async def resume(connection: Connection, target_id: int, *, now: int) -> None:
         .where(lanes.c.target_id == target_id)
         .values(
             due_at=now,
+            notice_due_at=_at_once_if_any(now),
             resumed_at=case((lanes.c.resumed_at >= now, lanes.c.resumed_at + 1), else_=now),
             gate_until=0,
         )
     )
+
+
+def _at_once_if_any(now: int) -> Case[int | None]:
+    return case((lanes.c.notice_due_at.is_not(None), now), else_=None)
 
 
 async def free_all(connection: Connection, *, now: int) -> None:
@@ -237,8 +301,21 @@ async def free_all(connection: Connection, *, now: int) -> None:
     await connection.execute(
         update(lanes)
         .where(lanes.c.lease_owner.is_not(None))
-        .values(lease_owner=None, lease_expires_at=0, due_at=now)
+        .values(
+            lease_owner=None, lease_expires_at=0, due_at=now, notice_due_at=_at_once_if_any(now)
+        )
     )
+
+
+async def _first_notice(connection: Connection, target_id: int) -> int | None:
+    first: int | None = await connection.scalar(
+        select(func.min(deliveries.c.next_attempt_at)).where(
+            deliveries.c.target_id == target_id,
+            deliveries.c.state == WAITING,
+            deliveries.c.kind == NOTICE,
+        )
+    )
+    return first
 
 
 async def _first_waiting_after(connection: Connection, target_id: int, at: int) -> int | None:

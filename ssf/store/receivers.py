@@ -139,6 +139,12 @@ async def find_receiver(
     return None if row is None else _receiver(row)
 
 
+async def find_by_number(connection: Connection, receiver_id: int) -> Receiver:
+    """A receiver that a row refers to."""
+    found = await connection.execute(select(receivers).where(receivers.c.id == receiver_id))
+    return _receiver(found.one())
+
+
 async def list_receivers(
     connection: Connection, *, project_id: int, after_id: int, limit: int
 ) -> Sequence[Receiver]:

@@ -12,7 +12,7 @@ from ssf.rules.stream_status import StreamStatus
 from ssf.rules.streams import Profile, Stream
 from ssf.rules.subject_membership import DefaultSubjects
 from ssf.store.database import Connection
-from ssf.store.schema import lanes, receivers, routes, streams, targets
+from ssf.store.schema import deleted_targets, lanes, receivers, routes, streams, targets
 
 _METHOD_WORDS = {DeliveryMethod.PUSH: "push", DeliveryMethod.POLL: "poll"}
 _METHODS = {word: method for method, word in _METHOD_WORDS.items()}
@@ -192,8 +192,19 @@ async def change_status(
     )
 
 
-async def remove_stream(connection: Connection, stream: Stream) -> None:
-    """Deletes a stream with its target, lane and routes; its deliveries stay as history."""
+async def set_inactive_at(connection: Connection, target_id: int, at: int | None) -> None:
+    """Writes when a stream will have been inactive for too long; None for never."""
+    await connection.execute(
+        update(streams).where(streams.c.id == target_id).values(inactive_at=at)
+    )
+
+
+async def remove_stream(connection: Connection, stream: Stream, *, now: int) -> None:
+    """Deletes a stream with its target, lane and routes; its deliveries stay as history.
+
+    Its subjects are taken from its name at once and deleted little by little, by `subjects`.
+    """
+    await connection.execute(insert(deleted_targets).values(target_id=stream.id, deleted_at=now))
     await connection.execute(delete(routes).where(routes.c.target_id == stream.id))
     await connection.execute(delete(lanes).where(lanes.c.target_id == stream.id))
     await connection.execute(delete(streams).where(streams.c.id == stream.id))
@@ -201,13 +212,79 @@ async def remove_stream(connection: Connection, stream: Stream) -> None:
 
 
 async def find_stream(
-    connection: Connection, *, receiver_id: int, stream_id: str, for_update: bool = False
+    connection: Connection,
+    *,
+    receiver_id: int,
+    stream_id: str,
+    for_update: bool = False,
+    for_share: bool = False,
 ) -> Stream | None:
-    """A receiver's stream by its name; somebody else's is None like one that never was."""
+    """A receiver's stream by its name; somebody else's is None like one that never was.
+
+    On PostgreSQL `for_update` keeps everybody else from it until the transaction ends, events
+    included; `for_share` keeps it from being deleted.
+    """
     query = _STREAM.where(targets.c.name == stream_id, streams.c.receiver_id == receiver_id)
+    if for_update:
+        query = query.with_for_update()
+    elif for_share:
+        query = query.with_for_update(read=True, of=targets)
+    found = await connection.execute(query)
+    row = found.one_or_none()
+    return None if row is None else _stream(row)
+
+
+async def find_in_project(
+    connection: Connection, *, project_id: int, stream_id: str, for_update: bool = False
+) -> Stream | None:
+    """A stream of any receiver of the project, by its name."""
+    query = _STREAM.where(targets.c.name == stream_id, targets.c.project_id == project_id)
     found = await connection.execute(query.with_for_update() if for_update else query)
     row = found.one_or_none()
     return None if row is None else _stream(row)
+
+
+async def find_by_number(
+    connection: Connection, target_id: int, *, for_update: bool = False
+) -> Stream | None:
+    """A stream by its row number; None when it has been deleted."""
+    query = _STREAM.where(streams.c.id == target_id)
+    found = await connection.execute(query.with_for_update() if for_update else query)
+    row = found.one_or_none()
+    return None if row is None else _stream(row)
+
+
+async def inactive_streams(connection: Connection, *, now: int, limit: int) -> Sequence[int]:
+    """Numbers of streams of which nothing was heard for too long."""
+    found = await connection.execute(
+        select(streams.c.id)
+        .where(streams.c.inactive_at <= now)
+        .order_by(streams.c.inactive_at)
+        .limit(limit)
+    )
+    return list(found.scalars().all())
+
+
+async def streams_to_probe(connection: Connection, *, now: int, limit: int) -> Sequence[int]:
+    """Numbers of streams that are to be verified unasked."""
+    found = await connection.execute(
+        select(streams.c.id)
+        .where(streams.c.probe_at <= now)
+        .order_by(streams.c.probe_at)
+        .limit(limit)
+    )
+    return list(found.scalars().all())
+
+
+async def set_probe(
+    connection: Connection, target_id: int, *, interval_seconds: int | None, at: int | None
+) -> None:
+    """Writes how often a stream is verified unasked and when next; None for never."""
+    await connection.execute(
+        update(streams)
+        .where(streams.c.id == target_id)
+        .values(probe_interval_seconds=interval_seconds, probe_at=at)
+    )
 
 
 async def list_streams(
@@ -231,9 +308,18 @@ async def count_streams(connection: Connection, receiver_id: int) -> int:
 
 
 async def page_of_streams(
-    connection: Connection, *, project_id: int, after_id: int, limit: int
+    connection: Connection,
+    *,
+    project_id: int,
+    after_id: int,
+    limit: int,
+    stream_id: str | None = None,
 ) -> Sequence[tuple[Stream, str]]:
-    """A page of a project's streams, each with the `client_id` of its receiver."""
+    """A page of a project's streams, each with the `client_id` of its receiver.
+
+    Args:
+        stream_id: Only the one of this name; None for all.
+    """
     query = (
         _STREAM.add_columns(receivers.c.client_id)
         .join(receivers, receivers.c.id == streams.c.receiver_id)
@@ -241,7 +327,21 @@ async def page_of_streams(
         .order_by(streams.c.id)
         .limit(limit)
     )
+    if stream_id is not None:
+        query = query.where(targets.c.name == stream_id)
     return [(_stream(row), row.client_id) for row in await connection.execute(query)]
+
+
+async def routed(
+    connection: Connection, event_type: str, *, target_ids: Sequence[int]
+) -> frozenset[int]:
+    """Those of these targets that get events of a type."""
+    found = await connection.execute(
+        select(routes.c.target_id).where(
+            routes.c.target_id.in_(target_ids), routes.c.event_type == event_type
+        )
+    )
+    return frozenset(found.scalars())
 
 
 async def record_verification(connection: Connection, stream: Stream, *, now: int) -> None:

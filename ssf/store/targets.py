@@ -1,26 +1,36 @@
-"""Which targets want an event: one query over the routes, whatever number of targets exists."""
+"""Which targets want an event: read from the routes, whatever number of targets exists."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import select, union_all
 
 from ssf.rules.stream_status import StreamStatus
-from ssf.rules.targets import MatchedTarget
+from ssf.rules.subject_membership import NOT_LISTED, DefaultSubjects, Membership, is_wanted
 from ssf.store.database import Connection
 from ssf.store.schema import routes, targets
 
-_TAKING = [status.value for status in StreamStatus if status.takes_events]
 
-_WANTING = (
-    select(targets.c.id, targets.c.method, targets.c.audience)
-    .join_from(routes, targets, targets.c.id == routes.c.target_id)
-    .where(targets.c.status.in_(_TAKING))
-    .order_by(targets.c.id)
-    # On PostgreSQL a target that is being disabled or deleted is waited for, and one that is
-    # found here stays as it is until the deliveries are committed.
-    .with_for_update(read=True, of=targets)
-)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantingTarget:
+    """A target that is to get an event, as far as its type and its subject decide.
+
+    Attributes:
+        id: Row number.
+        is_pushed: Whether a worker sends to it.
+        status: Enabled, paused or disabled.
+        audience: The `aud` of its SETs.
+        subject_format: The subject format that its SETs are to have; None for any.
+        matched_subject_id: Number of the subject in its list that decided; None for none.
+    """
+
+    id: int
+    is_pushed: bool
+    status: StreamStatus
+    audience: frozenset[str]
+    subject_format: str | None
+    matched_subject_id: int | None
 
 
 async def targets_wanting(
@@ -28,21 +38,51 @@ async def targets_wanting(
     *,
     project_id: int,
     event_type: str,
-    audience: frozenset[str] | None,
-) -> Sequence[MatchedTarget]:
-    """The targets whose delivered event types hold this one and whose status takes events.
+    memberships: Mapping[int, Membership],
+) -> Sequence[WantingTarget]:
+    """The targets whose event types hold this one and whose subjects hold the event's.
+
+    On PostgreSQL a target that is being disabled or deleted is waited for, and one that is found
+    here stays as it is until the deliveries are committed.
 
     Args:
         connection: Inside the transaction that will write the deliveries.
         project_id: Only targets of this project.
         event_type: URI.
-        audience: When given, only targets that have one of these as an `aud`.
+        memberships: What the lists of targets say of the subject.
     """
+    listed = [id_ for id_, said in memberships.items() if said.added is not None]
+    of_type = select(routes.c.target_id, routes.c.default_subjects).where(
+        routes.c.project_id == project_id, routes.c.event_type == event_type
+    )
+    of_all = of_type.where(routes.c.default_subjects == DefaultSubjects.ALL.value)
+    of_listed = of_type.where(
+        routes.c.default_subjects == DefaultSubjects.NONE.value, routes.c.target_id.in_(listed)
+    )
+    routed = (union_all(of_all, of_listed) if listed else of_all).subquery("routed")
     found = await connection.execute(
-        _WANTING.where(routes.c.project_id == project_id, routes.c.event_type == event_type)
+        select(
+            targets.c.id,
+            targets.c.method,
+            targets.c.status,
+            targets.c.audience,
+            targets.c.subject_format,
+            routed.c.default_subjects,
+        )
+        .join(routed, routed.c.target_id == targets.c.id)
+        .order_by(targets.c.id)
+        .with_for_update(read=True, of=targets)
     )
     return [
-        MatchedTarget(id=row.id, is_pushed=row.method == "push")
+        WantingTarget(
+            id=row.id,
+            is_pushed=row.method == "push",
+            status=StreamStatus(row.status),
+            audience=frozenset(json.loads(row.audience)),
+            subject_format=row.subject_format,
+            matched_subject_id=said.added,
+        )
         for row in found
-        if audience is None or not audience.isdisjoint(json.loads(row.audience))
+        for said in [memberships.get(row.id, NOT_LISTED)]
+        if is_wanted(DefaultSubjects(row.default_subjects), said)
     ]

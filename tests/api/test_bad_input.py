@@ -39,13 +39,19 @@ ROUTES = [
     ("PATCH", STREAMS),
     ("PUT", STREAMS),
     ("POST", "/ssf/v1/status"),
+    ("POST", "/ssf/v1/subjects:add"),
+    ("POST", "/ssf/v1/subjects:remove"),
     ("POST", "/ssf/v1/verify"),
     ("POST", f"/ssf/v1/poll/{STREAM_ID}"),
     ("POST", "/sse/v1/stream"),
+    ("POST", "/sse/v1/subjects:add"),
+    ("POST", "/sse/v1/subjects:remove"),
     ("POST", "/sse/v1/verify"),
     ("POST", "/sse/v1/poll"),
     ("POST", EVENTS),
     ("POST", "/admin/v1/receivers"),
+    ("PATCH", f"/admin/v1/streams/{STREAM_ID}"),
+    ("POST", f"/admin/v1/streams/{STREAM_ID}/status"),
 ]
 BODY_MAY_BE_MISSING = {("POST", STREAMS), ("POST", "/sse/v1/verify")}
 

@@ -1275,7 +1275,7 @@ async def test_a_post_that_meets_a_deletion_through_ssf_1_0_fails_cleanly_or_sta
         )
         assert row is not None
         [stream] = await stream_rows.list_streams(transaction, row.id)
-        await stream_rows.remove_stream(transaction, stream)
+        await stream_rows.remove_stream(transaction, stream, now=0)
         posting = tasks.create_task(receiver.http.post(STREAM, json=next(iter(whole_bodies(1)))))
         await until_a_statement_waits_for_a_lock(database)
     answer = posting.result()

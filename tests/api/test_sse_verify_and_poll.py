@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from ssf.store.database import Database
 from tests.clients import (
     AUDIENCE,
     ISSUER,
@@ -30,6 +31,13 @@ STREAM = "/sse/v1/stream"
 OLD_PUSH = "https://schemas.openid.net/secevent/risc/delivery-method/push"
 OLD_POLL = "https://schemas.openid.net/secevent/risc/delivery-method/poll"
 JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+async def transmitter(database: Database, clock: FakeClock) -> AsyncIterator[TransmitterUnderTest]:
+    """A transmitter that hands out again at once what was not acknowledged."""
+    async with running_transmitter(database, clock, poll_visibility_seconds=0) as running:
+        yield running
 
 
 @pytest.fixture

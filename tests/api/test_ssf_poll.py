@@ -3,13 +3,16 @@
 import asyncio
 import base64
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from ssf.store.database import Database
 from tests.clients import (
     AUDIENCE,
     CREDENTIAL_CHANGE,
@@ -19,10 +22,18 @@ from tests.clients import (
     SUBJECT,
     ReceiverUnderTest,
     TransmitterUnderTest,
+    running_transmitter,
 )
 from tests.fakes import FakeClock
 
 NOTHING_WAITS: dict[str, Any] = {"sets": {}}
+
+
+@pytest.fixture
+async def transmitter(database: Database, clock: FakeClock) -> AsyncIterator[TransmitterUnderTest]:
+    """A transmitter that hands out again at once what was not acknowledged."""
+    async with running_transmitter(database, clock, poll_visibility_seconds=0) as running:
+        yield running
 
 
 # ---------------------------------------------------------------- helpers, for other files too

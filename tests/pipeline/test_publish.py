@@ -156,9 +156,11 @@ async def test_a_paused_stream_takes_the_event_and_a_disabled_one_does_not(
 
     assert (await publisher.publish(new_event())).matched == 1
 
-    [row] = await all_of(database, deliveries)
     names = {row.id: row.name for row in await all_of(database, targets)}
-    assert names[row.target_id] == paused["stream_id"]
+    made = {names[row.target_id]: row for row in await all_of(database, deliveries)}
+    assert made[paused["stream_id"]].state == "waiting"
+    assert made[disabled["stream_id"]].state == "dropped"
+    assert made[disabled["stream_id"]].last_outcome == "stream_disabled"
 
 
 async def test_an_audience_leaves_out_the_streams_of_others(
@@ -321,7 +323,7 @@ async def test_an_event_in_the_callers_transaction_goes_the_way_of_that_transact
 
     with pytest.raises(RuntimeError):
         async with database.transaction() as transaction:
-            found = await matched_targets(transaction, event)
+            found = await matched_targets(transaction, event, now=clock.now())
             await publisher.publish_to(transaction, event, found, event_id="evt_1", now=clock.now())
             raise RuntimeError
 
@@ -525,7 +527,7 @@ async def test_no_event_waits_for_a_receiver_that_is_removed_at_the_same_time(
 
     async with asyncio.TaskGroup() as race:
         async with database.transaction() as transaction:
-            found = await matched_targets(transaction, event)
+            found = await matched_targets(transaction, event, now=clock.now())
             await publisher.publish_to(transaction, event, found, event_id="evt_1", now=clock.now())
             removing = race.create_task(
                 on_postgres.http.delete(f"/admin/v1/receivers/{receiver.client_id}")
@@ -548,7 +550,7 @@ async def test_the_delivery_of_a_stream_that_changes_its_method_meanwhile_is_not
 
     async with asyncio.TaskGroup() as race:
         async with database.transaction() as transaction:
-            found = await matched_targets(transaction, event)
+            found = await matched_targets(transaction, event, now=clock.now())
             await publisher.publish_to(transaction, event, found, event_id="evt_1", now=clock.now())
             changing = race.create_task(
                 receiver.http.patch(

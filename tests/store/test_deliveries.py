@@ -15,12 +15,12 @@ from ssf.store.database import Database
 from ssf.store.deliveries import (
     SetError,
     acknowledge,
-    bury,
     drop_waiting,
     due_for_push,
     page_of_deliveries,
+    poll_outlook,
     record_outcomes,
-    waiting_for_poll,
+    set_errors,
 )
 from ssf.store.schema import deliveries as delivery_rows
 from ssf.store.schema import events as event_rows
@@ -147,7 +147,7 @@ async def test_finding_what_is_due_reads_the_partial_indexes_and_no_whole_table(
     (tmp_path / "ssf.db").write_bytes(sqlite_template)
     database = Database(f"sqlite:///{tmp_path / 'ssf.db'}")
     target_id = await add_target(database)
-    await add_delivery(database, target_id)
+    await add_delivery(database, target_id, next_attempt_at=NOW + 1)
     statements: list[tuple[str, Any]] = []
 
     def keep(_c: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
@@ -157,7 +157,7 @@ async def test_finding_what_is_due_reads_the_partial_indexes_and_no_whole_table(
     event.listen(engine, "before_cursor_execute", keep)
     await due(database, target_id)
     async with database.reading() as connection:
-        await waiting_for_poll(connection, target_id, limit=10)
+        await poll_outlook(connection, target_id, now=NOW, notices_only=False)
     event.remove(engine, "before_cursor_execute", keep)
 
     plans = []
@@ -168,10 +168,12 @@ async def test_finding_what_is_due_reads_the_partial_indexes_and_no_whole_table(
                     f"EXPLAIN QUERY PLAN {statement}", parameters
                 )
                 plans.append("; ".join(row.detail for row in explained))
-    assert len(plans) == 2
+    assert len(plans) == 3
     assert "ix_deliveries_waiting (" in plans[0]
     assert "ix_deliveries_waiting_subject" in plans[0]
-    assert "ix_deliveries_waiting (" in plans[1]
+    assert "ix_deliveries_waiting_until (target_id=? AND next_attempt_at<?)" in plans[1]
+    assert "ix_deliveries_waiting_subject" in plans[1]
+    assert "ix_deliveries_waiting_until" in plans[2]
     for plan in plans:
         assert "SCAN deliveries" not in plan
         assert "SCAN events" not in plan
@@ -219,7 +221,7 @@ async def test_what_is_settled_stays_as_it_is(database: Database, state: Deliver
         await record_outcomes(transaction, [outcome(row_id, DeliveryState.WAITING, attempts=9)])
         await record_outcomes(transaction, [outcome(row_id, DeliveryState.DELIVERED, attempts=9)])
         await acknowledge(transaction, target_id, [before.jti], now=NOW + 1)
-        await bury(
+        await set_errors(
             transaction,
             target_id,
             [SetError(jti=before.jti, err="invalid_key", description=None)],
@@ -254,7 +256,7 @@ async def test_acknowledging_takes_no_notice_of_another_targets_jti(database: Da
 
     async with database.transaction() as transaction:
         await acknowledge(transaction, mine, [*jtis, "never-heard-of"], now=NOW)
-        await bury(
+        await set_errors(
             transaction,
             mine,
             [SetError(jti=jti, err="invalid_key", description="no") for jti in jtis],
@@ -326,6 +328,7 @@ async def test_deliveries_are_listed_oldest_first_by_what_is_asked(database: Dat
             "project_id": 1,
             "event_id": None,
             "stream_id": None,
+            "jti": None,
             "state": None,
             "after_id": 0,
             "limit": 10,
@@ -354,6 +357,7 @@ async def test_a_delivery_outlives_its_target(database: Database) -> None:
             project_id=1,
             event_id=None,
             stream_id=None,
+            jti=None,
             state=None,
             after_id=0,
             limit=10,
@@ -373,7 +377,7 @@ async def test_recording_outcomes_does_not_deadlock_with_dropping_them(
         ids = [await add_delivery(database, target_id, subject=bytes([i])) for i in range(60)]
         async with database.transaction() as transaction:
             await lanes.free_all(transaction, now=NOW)
-            await lanes.mark_due(transaction, [target_id], now=NOW)
+            await lanes.mark(transaction, due=[target_id], now=NOW)
         leased = await lease_one(database)
         answered = [outcome(row_id) for row_id in reversed(ids)]
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert, select, text, update
 
 from ssf.clock import MICROSECONDS
-from ssf.rules.deliveries import DeliveryState, Recorded
+from ssf.rules.deliveries import DeliveryKind, DeliveryState, Recorded
 from ssf.rules.events import StoredEvent
 from ssf.rules.storage_errors import LeaseLost
 from ssf.rules.targets import LeasedTarget
@@ -86,6 +86,7 @@ async def add_delivery_within(
             payload="{}",
             txn=None,
             toe=None,
+            audience=None,
             created_at=now,
         ),
     )
@@ -95,6 +96,7 @@ async def add_delivery_within(
         [NewDelivery(target_id=target_id, jti=jti)],
         event_row=event_row,
         subject_key=subject,
+        kind=DeliveryKind.EVENT,
         now=now,
     )
     found = await transaction.execute(select(delivery_rows.c.id).where(delivery_rows.c.jti == jti))
@@ -422,7 +424,7 @@ async def test_recording_and_taking_over_at_once_leave_one_winner(database: Data
         delivery_id = await add_delivery(database, target_id, subject=f"{turn}".encode())
         now = NOW + turn * 10 * LEASE
         async with database.transaction() as transaction:
-            await lanes.mark_due(transaction, [target_id], now=now)
+            await lanes.mark(transaction, due=[target_id], now=now)
             await lanes.free_all(transaction, now=now)
         old = await lease_one(database, now=now)
         lost = False
@@ -458,7 +460,7 @@ async def test_marking_due_moves_a_lane_to_the_front_and_never_back(database: Da
     ids = [await add_target(database, due_at=before) for before in cases]
 
     async with database.transaction() as transaction:
-        await lanes.mark_due(transaction, ids, now=NOW)
+        await lanes.mark(transaction, due=ids, now=NOW)
 
     found = [(await lane_of(database, target_id)).due_at for target_id in ids]
     assert found == list(cases.values())
@@ -468,7 +470,7 @@ async def test_marking_due_a_target_that_is_gone_does_nothing(database: Database
     there = await add_target(database)
 
     async with database.transaction() as transaction:
-        await lanes.mark_due(transaction, [there, there + 1_000], now=NOW)
+        await lanes.mark(transaction, due=[there, there + 1_000], now=NOW)
 
     assert (await lane_of(database, there)).due_at == NOW
 
@@ -581,7 +583,7 @@ async def publish(database: Database, target_ids: list[int], *, now: int) -> Non
     async with database.transaction() as transaction:
         for target_id in target_ids:
             await add_delivery_within(transaction, target_id, now=now)
-        await lanes.mark_due(transaction, target_ids, now=now)
+        await lanes.mark(transaction, due=target_ids, now=now)
 
 
 async def test_nothing_is_lost_between_publishing_and_letting_go(database: Database) -> None:
@@ -614,7 +616,7 @@ async def test_letting_go_waits_for_a_publisher_that_has_the_lane(
     async with asyncio.TaskGroup() as race:
         async with postgres_database.transaction() as publishing:
             await add_delivery_within(publishing, target_id)
-            await lanes.mark_due(publishing, [target_id], now=NOW)
+            await lanes.mark(publishing, due=[target_id], now=NOW)
             letting_go = race.create_task(let_go(postgres_database, leased))
             await until_somebody_waits_for_a_lock(postgres_database)
             assert not letting_go.done()
