@@ -27,6 +27,7 @@ PUSH_RECEIVER = str(Path(__file__).with_name("push_receiver.py"))
 AUDIENCE = "https://receiver.example.com"
 SESSION_REVOKED = "https://schemas.openid.net/secevent/caep/event-type/session-revoked"
 CREDENTIAL_CHANGE = "https://schemas.openid.net/secevent/caep/event-type/credential-change"
+STREAM_UPDATED = "https://schemas.openid.net/secevent/ssf/event-type/stream-updated"
 STEP_SECONDS = 10.0
 
 
@@ -173,7 +174,8 @@ async def main(folder: Path) -> None:
         )
         endpoint_url = await relying_party.line("receiving at")
 
-        await push_steps(steps, client, relying_party, endpoint_url, folder, admin)
+        stream_id = await push_steps(steps, client, relying_party, endpoint_url, folder, admin)
+        await pause_steps(steps, stream_id, relying_party, folder, admin)
         await older_profile_steps(steps, client, relying_party, folder, admin)
         await poll_steps(steps, stack, issuer, folder, admin)
     print("\nAll steps went as they should.")
@@ -186,8 +188,8 @@ async def push_steps(
     endpoint_url: str,
     folder: Path,
     admin: dict[str, str],
-) -> None:
-    """SSF 1.0: create, verify, emit, and verify too soon."""
+) -> str:
+    """SSF 1.0: create, verify, emit, and verify too soon. Returns the stream's `stream_id`."""
     steps.step("The receiver discovers the transmitter and creates a push stream (SSF 1.0)")
     metadata = (await client.get("/.well-known/ssf-configuration")).json()
     created = await client.post(
@@ -239,6 +241,46 @@ async def push_steps(
     refused = await client.post(metadata["verification_endpoint"], json=asked)
     require(refused.status_code == 429, refused.text)
     steps.show(f"POST /ssf/v1/verify -> 429, Retry-After: {refused.headers['retry-after']}")
+    stream_id: str = stream["stream_id"]
+    return stream_id
+
+
+async def pause_steps(
+    steps: Steps, stream_id: str, relying_party: Process, folder: Path, admin: dict[str, str]
+) -> None:
+    """An operator pauses the stream: events are held, and later sent in order."""
+    steps.step("The operator pauses the stream; what comes meanwhile is held")
+    await ssf(folder, "streams", "pause", stream_id, "--reason", "maintenance", **admin)
+    steps.show("$ ssf streams pause … --reason maintenance")
+    notice = json.loads(await relying_party.line("verified"))
+    told = {"status": "paused", "reason": "maintenance"}
+    require(notice["event"] == STREAM_UPDATED and notice["payload"] == told, "no notice came")
+    steps.show(f"the receiver verified: {json.dumps(notice)}")
+    for number in (1, 2, 3):
+        subject = json.dumps({"format": "email", "email": "user@example.com"})
+        txn = f"held-{number}"
+        await ssf(folder, "emit", "session-revoked", "--subject", subject, "--txn", txn, **admin)
+    shown = await ssf(folder, "streams", "show", stream_id, **admin)
+    require(shown["health"]["waiting"] == 3, "the events are not held")
+    steps.show(
+        f"three events emitted; $ ssf streams show … -> waiting {shown['health']['waiting']}"
+    )
+
+    steps.step("The operator resumes it; what was held is sent in order")
+    await ssf(folder, "streams", "resume", stream_id, **admin)
+    steps.show("$ ssf streams resume …")
+    came = [json.loads(await relying_party.line("verified")) for _ in range(4)]
+    for verified in came:
+        steps.show(
+            f"the receiver verified: {verified['event'].rpartition('/')[2]} {verified['txn']}"
+        )
+    require(
+        [one["txn"] for one in came if one["event"] == SESSION_REVOKED]
+        == ["held-1", "held-2", "held-3"],
+        "the held events came in another order",
+    )
+    notices = [one["payload"] for one in came if one["event"] == STREAM_UPDATED]
+    require(notices == [{"status": "enabled"}], "the receiver was not told")
 
 
 async def older_profile_steps(
