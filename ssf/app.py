@@ -36,7 +36,8 @@ from ssf.delivery.worker import PushWorker
 from ssf.log import Log
 from ssf.pipeline.publish import Publisher
 from ssf.protocol.errors import ProtocolError
-from ssf.protocol.transmitter_metadata import parse_issuer
+from ssf.protocol.subject_conversion import FormatFallback
+from ssf.protocol.transmitter_metadata import parse_critical_subject_members, parse_issuer
 from ssf.rules.egress import EgressPolicy, parse_networks
 from ssf.rules.identifiers import RandomBytes
 from ssf.rules.sse_stream_changes import MissingRequired
@@ -112,6 +113,18 @@ def issuer_of(settings: Settings) -> str:
         raise BadConfiguration(f"SSF_ISSUER {error.reason}.{hint}") from error
 
 
+def critical_subject_members(settings: Settings) -> tuple[str, ...]:
+    """Members of complex subjects that receivers must understand, by the settings.
+
+    Raises:
+        BadConfiguration: A name is not one.
+    """
+    try:
+        return parse_critical_subject_members(settings.critical_subject_members)
+    except ProtocolError as error:
+        raise BadConfiguration(f"SSF_CRITICAL_SUBJECT_MEMBERS {error.reason}.") from error
+
+
 def secret_box_of(settings: Settings) -> SecretBox:
     """What encrypts secrets at rest.
 
@@ -138,6 +151,7 @@ def require_complete(settings: Settings) -> None:
     issuer_of(settings)
     secret_box_of(settings)
     egress_policy(settings)
+    critical_subject_members(settings)
 
 
 async def build_transmitter(
@@ -197,6 +211,7 @@ async def build_transmitter(
         issuer=issuer,
         keyring=lambda: signing_keys.keyring,
         algorithm=settings.signing_algorithm,
+        format_fallback=FormatFallback(settings.sse_format_fallback),
     )
     egress = EgressClient(
         policy,
@@ -254,15 +269,17 @@ async def build_transmitter(
         default_max_streams=settings.max_streams_per_receiver,
         default_subjects=DefaultSubjects(settings.default_subjects),
     )
+    statuses = StreamStatuses(database, bell, clock, streams)
     operations: tuple[AnyOperation, ...] = (
         *SsfApi(
             streams=streams,
-            statuses=StreamStatuses(database, bell, clock, streams),
+            statuses=statuses,
             verifications=verifications,
             polling=polling,
         ).operations(),
         *SseApi(
             streams=streams,
+            statuses=statuses,
             verifications=verifications,
             polling=polling,
             missing_required=MissingRequired(settings.sse_missing_required),
@@ -270,7 +287,12 @@ async def build_transmitter(
         *AdminApi(
             receivers=receivers, events=Events(publisher), operations=Operations(database)
         ).operations(),
-        *WellKnown(issuer=issuer, keyring=lambda: signing_keys.keyring).operations(),
+        *WellKnown(
+            issuer=issuer,
+            keyring=lambda: signing_keys.keyring,
+            default_subjects=settings.default_subjects,
+            critical_subject_members=critical_subject_members(settings),
+        ).operations(),
         *Health(_checks(database, worker, clock, stopping)).operations(),
     )
     app = Starlette(

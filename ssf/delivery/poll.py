@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ssf.clock import Clock
 from ssf.delivery.signing import SetSigner
 from ssf.rules.deliveries import DueDelivery
+from ssf.rules.targets import SetShape
 from ssf.store import lanes
 from ssf.store.bell import Bell
 from ssf.store.database import Database
@@ -61,12 +62,14 @@ class PolledTarget:
     """What a poll needs to know of a target at one moment.
 
     Attributes:
+        shape: How its SETs look.
         hands_out: Whether SETs may be handed out now; False holds the poll until they may.
         answers_at_once: Whether waiting makes no sense.
     """
 
     id: int
     audience: tuple[str, ...]
+    shape: SetShape
     hands_out: bool
     answers_at_once: bool
 
@@ -152,7 +155,7 @@ class Poller:
         sets: dict[str, str] = {}
         size_bytes = 0
         for delivery in waiting[: _most(request)]:
-            token = self._signer.token(delivery, target.audience)
+            token = self._signer.token(delivery, target.audience, target.shape)
             size_bytes += len(token)
             if sets and size_bytes > MAX_ANSWER_BYTES:
                 break

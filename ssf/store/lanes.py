@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import Select, case, func, or_, select, update
 
 from ssf.rules.storage_errors import LeaseLost
-from ssf.rules.targets import LeasedTarget
+from ssf.rules.targets import LeasedTarget, SetShape
 from ssf.store.database import Connection
 from ssf.store.schema import WAITING, deliveries, lanes, targets
 
@@ -81,6 +81,9 @@ async def lease(
             targets.c.endpoint_url,
             targets.c.authorization_sealed,
             targets.c.audience,
+            targets.c.subject_format,
+            targets.c.legacy_event_uris,
+            targets.c.subject_in_event,
             lanes.c.fencing_token,
             lanes.c.resumed_at,
         )
@@ -97,6 +100,11 @@ async def lease(
             endpoint_url=row.endpoint_url,
             authorization_sealed=row.authorization_sealed,
             audience=tuple(json.loads(row.audience)),
+            shape=SetShape(
+                subject_format=row.subject_format,
+                legacy_event_uris=row.legacy_event_uris,
+                subject_in_event=row.subject_in_event,
+            ),
         )
         for row in leased
     ]
