@@ -424,6 +424,8 @@ def test_critical_subject_members_are_names_separated_by_commas(text, names):
     "text", [",", "user,", "user,,device", "x" * 257, "a\tb", "a\u202eb", "user,format"]
 )
 def test_critical_subject_members_that_are_no_names_keep_the_server_from_starting(text):
-    settings = Settings(issuer="https://ssf.example", secret_key=SecretStr(KEY), critical_subject_members=text)
+    settings = Settings(
+        issuer="https://ssf.example", secret_key=SecretStr(KEY), critical_subject_members=text
+    )
     with pytest.raises(BadConfiguration, match="SSF_CRITICAL_SUBJECT_MEMBERS"):
         require_complete(settings)

@@ -56,8 +56,11 @@ def test_what_waits_already_is_sent_also_when_the_format_cannot_be_made(fallback
 
 
 @pytest.mark.parametrize("event_type", [VERIFICATION, STREAM_UPDATED])
-def test_t29_the_subject_of_an_event_about_a_stream_is_never_converted_nor_repeated(event_type):
-    sub_id, events = shape_of(event_type, STREAM, {}, EVERYTHING, FormatFallback.DROP)
+@pytest.mark.parametrize("shape", [EVERYTHING, SetShape(subject_format="complex")])
+def test_t29_the_subject_of_an_event_about_a_stream_is_never_converted_nor_repeated(
+    event_type, shape
+):
+    sub_id, events = shape_of(event_type, STREAM, {}, shape, FormatFallback.DROP)
     assert sub_id == STREAM
     assert list(events.values()) == [{}]
 
