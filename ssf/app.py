@@ -42,7 +42,8 @@ from ssf.delivery.worker import PushWorker
 from ssf.log import Log
 from ssf.pipeline.publish import Publisher
 from ssf.protocol.errors import ProtocolError
-from ssf.protocol.transmitter_metadata import parse_issuer
+from ssf.protocol.subject_conversion import FormatFallback
+from ssf.protocol.transmitter_metadata import parse_critical_subject_members, parse_issuer
 from ssf.rules.egress import EgressPolicy, parse_networks
 from ssf.rules.identifiers import RandomBytes
 from ssf.rules.sse_stream_changes import MissingRequired
@@ -120,6 +121,18 @@ def issuer_of(settings: Settings) -> str:
         raise BadConfiguration(f"SSF_ISSUER {error.reason}.{hint}") from error
 
 
+def critical_subject_members(settings: Settings) -> tuple[str, ...]:
+    """Members of complex subjects that receivers must understand, by the settings.
+
+    Raises:
+        BadConfiguration: A name is not one.
+    """
+    try:
+        return parse_critical_subject_members(settings.critical_subject_members)
+    except ProtocolError as error:
+        raise BadConfiguration(f"SSF_CRITICAL_SUBJECT_MEMBERS {error.reason}.") from error
+
+
 def secret_box_of(settings: Settings) -> SecretBox:
     """What encrypts secrets at rest.
 
@@ -146,6 +159,7 @@ def require_complete(settings: Settings) -> None:
     issuer_of(settings)
     secret_box_of(settings)
     egress_policy(settings)
+    critical_subject_members(settings)
 
 
 async def build_transmitter(
@@ -190,7 +204,8 @@ async def build_transmitter(
         project_id=project_id,
         admin_token=None if admin_token is None else admin_token.get_secret_value(),
     )
-    publisher = Publisher(database, bell, clock, random_bytes)
+    format_fallback = FormatFallback(settings.sse_format_fallback)
+    publisher = Publisher(database, bell, clock, random_bytes, format_fallback=format_fallback)
     streams = Streams(
         database=database,
         bell=bell,
@@ -205,6 +220,7 @@ async def build_transmitter(
         issuer=issuer,
         keyring=lambda: signing_keys.keyring,
         algorithm=settings.signing_algorithm,
+        format_fallback=format_fallback,
     )
     egress = EgressClient(
         policy,
@@ -285,10 +301,11 @@ async def build_transmitter(
         },
         log,
     )
+    statuses = StreamStatuses(database, bell, clock, streams)
     operations: tuple[AnyOperation, ...] = (
         *SsfApi(
             streams=streams,
-            statuses=StreamStatuses(database, bell, clock, streams),
+            statuses=statuses,
             subjects=subjects,
             verifications=verifications,
             polling=polling,
@@ -296,6 +313,7 @@ async def build_transmitter(
         *SseApi(
             streams=streams,
             subjects=subjects,
+            statuses=statuses,
             verifications=verifications,
             polling=polling,
             missing_required=MissingRequired(settings.sse_missing_required),
@@ -303,7 +321,12 @@ async def build_transmitter(
         *AdminApi(receivers=receivers, events=Events(publisher)).operations(),
         *AdminStreamsApi(operations=operators, transitions=transitions).operations(),
         *AdminExplanationsApi(Explanations(database)).operations(),
-        *WellKnown(issuer=issuer, keyring=lambda: signing_keys.keyring).operations(),
+        *WellKnown(
+            issuer=issuer,
+            keyring=lambda: signing_keys.keyring,
+            default_subjects=settings.default_subjects,
+            critical_subject_members=critical_subject_members(settings),
+        ).operations(),
         *Health(_checks(database, worker, clock, stopping)).operations(),
     )
     app = Starlette(

@@ -58,6 +58,8 @@ class Settings(BaseModel):
         max_streams_per_receiver: For receivers that were added without a limit.
         default_subjects: For receivers that were added without it: whether their streams hold
             ALL subjects, or NONE but those that they add; published in the metadata.
+        critical_subject_members: Members of complex subjects that receivers must understand,
+            comma-separated; published in the metadata, empty for none.
         push_attempt_seconds: Longest time one push may take, all in all.
         push_in_flight: Pushes to one receiver at a time.
         poll_wait_seconds: Longest time a poll is held open.
@@ -69,6 +71,8 @@ class Settings(BaseModel):
         sse_missing_required: What a missing property means to `POST /sse/v1/stream`.
         sse_auto_provision: Whether the older profile shows a default stream to a receiver
             that has none.
+        sse_format_fallback: What a stream of the older profile gets when the subject format that
+            it wants cannot be made.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -86,6 +90,7 @@ class Settings(BaseModel):
     min_verification_interval_seconds: int = Field(default=60, ge=0, le=86_400)
     max_streams_per_receiver: int = Field(default=100, ge=1, le=10_000)
     default_subjects: Literal["ALL", "NONE"] = "ALL"
+    critical_subject_members: str = ""
     push_attempt_seconds: int = Field(default=15, ge=1, le=60)
     push_in_flight: int = Field(default=16, ge=1, le=256)
     poll_wait_seconds: int = Field(default=30, ge=1, le=300)
@@ -94,6 +99,7 @@ class Settings(BaseModel):
     max_subjects_per_stream: int = Field(default=1_000_000, ge=1, le=100_000_000)
     sse_missing_required: Literal["reject", "delete"] = "reject"
     sse_auto_provision: bool = True
+    sse_format_fallback: Literal["most_private", "send_as_is", "drop"] = "most_private"
 
     @field_validator("admin_token", "secret_key")
     @classmethod

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from ssf.app import egress_policy, issuer_of, open_database, secret_box_of
+from ssf.app import (
+    critical_subject_members,
+    egress_policy,
+    issuer_of,
+    open_database,
+    require_complete,
+    secret_box_of,
+)
 from ssf.settings import BadConfiguration, Settings, read_settings
 
 TOKEN = "token-of-more-than-thirty-two-characters"
@@ -27,15 +34,17 @@ EVERY_SETTING: dict[str, tuple[str, str, Any]] = {
     "signing_algorithm": ("ES256", '"ES256"', "ES256"),
     "min_verification_interval_seconds": ("0", "0", 0),
     "max_streams_per_receiver": ("3", "3", 3),
+    "default_subjects": ("NONE", '"NONE"', "NONE"),
+    "critical_subject_members": ("user, device", '"user, device"', "user, device"),
     "push_attempt_seconds": ("5", "5", 5),
     "push_in_flight": ("2", "2", 2),
     "poll_wait_seconds": ("9", "9", 9),
     "poll_visibility_seconds": ("0", "0", 0),
     "subject_removal_grace_seconds": ("60", "60", 60),
     "max_subjects_per_stream": ("10", "10", 10),
-    "default_subjects": ("NONE", '"NONE"', "NONE"),
     "sse_missing_required": ("delete", '"delete"', "delete"),
     "sse_auto_provision": ("false", "false", False),
+    "sse_format_fallback": ("drop", '"drop"', "drop"),
 }
 
 every_setting = pytest.mark.parametrize("name", EVERY_SETTING)
@@ -254,11 +263,13 @@ BAD_VALUES = {
     "signing_algorithm": ["none", "HS256", "rs256"],
     "min_verification_interval_seconds": ["-1", "86401", "1.5", "1m"],
     "max_streams_per_receiver": ["0", "10001"],
+    "default_subjects": ["all", "none", "SOME", ""],
     "push_attempt_seconds": ["0", "61"],
     "push_in_flight": ["0", "257"],
     "poll_wait_seconds": ["0", "301"],
     "sse_missing_required": ["ignore", "REJECT", ""],
     "sse_auto_provision": ["perhaps", ""],
+    "sse_format_fallback": ["send-as-is", "DROP", ""],
 }
 
 
@@ -396,3 +407,28 @@ def test_an_http_issuer_needs_permission():
 def test_networks_that_are_none_name_the_variable(networks):
     with pytest.raises(BadConfiguration, match="SSF_EGRESS_ALLOW"):
         egress_policy(Settings(egress_allow=networks))
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", ()),
+        ("  ", ()),
+        ("user", ("user",)),
+        ("user, device ,user,org unit", ("user", "device", "org unit")),
+        ("x" * 256, ("x" * 256,)),
+    ],
+)
+def test_critical_subject_members_are_names_separated_by_commas(text, names):
+    assert critical_subject_members(Settings(critical_subject_members=text)) == names
+
+
+@pytest.mark.parametrize(
+    "text", [",", "user,", "user,,device", "x" * 257, "a\tb", "a\u202eb", "user,format"]
+)
+def test_critical_subject_members_that_are_no_names_keep_the_server_from_starting(text):
+    settings = Settings(
+        issuer="https://ssf.example", secret_key=SecretStr(KEY), critical_subject_members=text
+    )
+    with pytest.raises(BadConfiguration, match="SSF_CRITICAL_SUBJECT_MEMBERS"):
+        require_complete(settings)

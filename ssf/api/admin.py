@@ -21,7 +21,7 @@ from ssf.api.request_body import (
 from ssf.api.responses import empty_response, json_response
 from ssf.control.callers import Caller
 from ssf.control.events import Events, OfferedEvent
-from ssf.control.receivers import NewReceiver, Receivers, events_supported
+from ssf.control.receivers import NewReceiver, ReceiverChanges, Receivers, events_supported
 from ssf.rules.access import Scope
 from ssf.rules.errors import InvalidRequest
 from ssf.rules.receivers import Receiver
@@ -44,6 +44,20 @@ class ReceiverBody(AdminBody):
     max_streams: Annotated[int, Field(ge=1, le=10_000)] | None = None
     inactivity_timeout: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
     legacy_event_uris: bool = False
+    subject_in_event: bool | None = None
+
+
+class ReceiverChangesBody(AdminBody):
+    """Terms of a receiver that are to change; null goes back to the default where there is one."""
+
+    name: Name = ""
+    audience: Word | Words = ""
+    events_supported: Words | None = None
+    default_subjects: Literal["ALL", "NONE"] | None = None
+    min_verification_interval: Annotated[int, Field(ge=0, le=86_400)] | None = None
+    max_streams: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    inactivity_timeout: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
+    legacy_event_uris: bool | None = None
     subject_in_event: bool | None = None
 
 
@@ -84,6 +98,7 @@ class AdminApi:
             Operation(method="POST", path=receivers, scopes=_ADMIN, endpoint=self.add_receiver),
             Operation(method="GET", path=receivers, scopes=_ADMIN, endpoint=self.list_receivers),
             Operation(method="GET", path=receiver, scopes=_ADMIN, endpoint=self.show_receiver),
+            Operation(method="PATCH", path=receiver, scopes=_ADMIN, endpoint=self.change_receiver),
             Operation(method="DELETE", path=receiver, scopes=_ADMIN, endpoint=self.remove_receiver),
         ]
 
@@ -134,10 +149,44 @@ class AdminApi:
         found = await self._receivers.show(caller, path_name(request, "client_id"))
         return json_response(_receiver(found))
 
+    async def change_receiver(self, request: Request, caller: Caller) -> Response:
+        """Changes the terms that are in the body: 200 with all of them."""
+        body = parsed(ReceiverChangesBody, await json_object(request))
+        changed = await self._receivers.change(
+            caller, path_name(request, "client_id"), _changes(body)
+        )
+        return json_response(_receiver(changed))
+
     async def remove_receiver(self, request: Request, caller: Caller) -> Response:
         """Removes a receiver with its tokens and streams: 204."""
         await self._receivers.remove(caller, path_name(request, "client_id"))
         return empty_response(204)
+
+
+def _changes(body: ReceiverChangesBody) -> ReceiverChanges:
+    changes: ReceiverChanges = {}
+    said = body.model_fields_set
+    if "name" in said:
+        changes["name"] = body.name
+    if "audience" in said:
+        changes["audience"] = _as_tuple(body.audience)
+    if "events_supported" in said:
+        offered = body.events_supported
+        changes["events_supported"] = None if offered is None else tuple(offered)
+    if "default_subjects" in said:
+        word = body.default_subjects
+        changes["default_subjects"] = None if word is None else DefaultSubjects(word)
+    if "min_verification_interval" in said:
+        changes["min_verification_interval_seconds"] = body.min_verification_interval
+    if "max_streams" in said:
+        changes["max_streams"] = body.max_streams
+    if "inactivity_timeout" in said:
+        changes["inactivity_timeout_seconds"] = body.inactivity_timeout
+    if "legacy_event_uris" in said:
+        changes["legacy_event_uris"] = body.legacy_event_uris or False
+    if "subject_in_event" in said:
+        changes["subject_in_event"] = body.subject_in_event
+    return changes
 
 
 def _offered(request: Request, raw: bytes) -> OfferedEvent:

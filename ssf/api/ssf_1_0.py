@@ -9,6 +9,7 @@ from ssf.api.polling_client import watched_client
 from ssf.api.query import parameter, path_name, required_parameter
 from ssf.api.request_body import json_object, json_object_or_nothing
 from ssf.api.responses import empty_response, json_response
+from ssf.api.status_body import asked_status
 from ssf.api.subject_body import is_verified, named_subject
 from ssf.api.verification_body import requested_state
 from ssf.control.callers import Caller
@@ -20,9 +21,7 @@ from ssf.control.verification import Verifications
 from ssf.protocol.stream_configuration import StreamConfiguration, parse_description
 from ssf.rules import ssf_stream_changes
 from ssf.rules.access import Scope
-from ssf.rules.errors import InvalidRequest
 from ssf.rules.ssf_stream_changes import named_stream_id
-from ssf.rules.stream_status import StreamStatus
 
 _READ = (Scope.SSF_READ, Scope.SSF_MANAGE)
 _MANAGE = (Scope.SSF_MANAGE,)
@@ -125,7 +124,7 @@ class SsfApi:
         changed = await self._statuses.change(
             caller,
             named_stream_id(body),
-            status=_asked_status(body.get("status")),
+            status=asked_status(body),
             reason=parse_description(body.get("reason"), field="reason"),
         )
         return _status(changed)
@@ -169,12 +168,3 @@ def _shown(configuration: StreamConfiguration, *, status: int = 200) -> Response
 def _status(view: StreamStatusView) -> Response:
     body = {"stream_id": view.stream_id, "status": view.status.value}
     return json_response(body if view.reason is None else {**body, "reason": view.reason})
-
-
-def _asked_status(value: object) -> StreamStatus:
-    try:
-        return StreamStatus(value)  # type: ignore[arg-type]  # anything else is a ValueError too
-    except ValueError:
-        raise InvalidRequest(
-            "status is one of enabled, paused and disabled.", field="status"
-        ) from None

@@ -7,7 +7,7 @@ from ssf.protocol.stream_configuration import DeliveryMethod
 from ssf.rules.errors import WrongDeliveryMethod
 from ssf.rules.receivers import Receiver
 from ssf.rules.stream_status import StreamStatus
-from ssf.rules.streams import Stream
+from ssf.rules.streams import Stream, set_shape
 from ssf.store.database import Database
 from ssf.store.deliveries import SetError
 
@@ -59,6 +59,7 @@ class Polling:
             return PolledTarget(
                 id=now.id,
                 audience=now.audience,
+                shape=set_shape(now),
                 notices_only=now.status is not StreamStatus.ENABLED,
                 answers_at_once=now.status is StreamStatus.DISABLED,
             )

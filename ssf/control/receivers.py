@@ -1,10 +1,11 @@
-"""Receivers: added, listed and removed by operators."""
+"""Receivers: added, listed, changed and removed by operators."""
 
 import asyncio
 import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypedDict
 
 from ssf.clock import Clock
 from ssf.control.access_tokens import AccessTokens
@@ -14,10 +15,11 @@ from ssf.rules.errors import Conflict, InvalidRequest, NotFound
 from ssf.rules.identifiers import RandomBytes, new_client_id, new_secret
 from ssf.rules.receivers import Receiver, ReceiverTerms
 from ssf.rules.storage_errors import AlreadyThere
+from ssf.rules.streams import follow_terms, inactive_at, routed_event_types
 from ssf.rules.subject_membership import DefaultSubjects
 from ssf.store import lanes, receivers, streams
 from ssf.store.bell import Bell
-from ssf.store.database import Database
+from ssf.store.database import Connection, Database
 from ssf.store.deliveries import drop_waiting
 
 _SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**14, 8, 1
@@ -48,6 +50,23 @@ class NewReceiver:
     inactivity_timeout_seconds: int | None = None
     legacy_event_uris: bool = False
     subject_in_event: bool | None = None
+
+
+class ReceiverChanges(TypedDict, total=False):
+    """Terms that are to change, by the names and with the meanings of `NewReceiver`.
+
+    One that is absent stays as it is; one that is None goes back to its default.
+    """
+
+    name: str
+    audience: tuple[str, ...]
+    events_supported: tuple[str, ...] | None
+    min_verification_interval_seconds: int | None
+    max_streams: int | None
+    default_subjects: DefaultSubjects | None
+    inactivity_timeout_seconds: int | None
+    legacy_event_uris: bool
+    subject_in_event: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +148,57 @@ class Receivers:
             legacy_event_uris=new.legacy_event_uris,
             subject_in_event=new.subject_in_event,
         )
+
+    async def change(self, caller: Caller, client_id: str, changes: ReceiverChanges) -> Receiver:
+        """Changes what is agreed with a receiver; its streams follow in the same transaction.
+
+        What waits already is sent in the new way. A stream whose inactivity timeout changes is
+        treated as if something had been heard of it now.
+
+        Raises:
+            NotFound: There is none of this `client_id`.
+            Conflict: The name is taken.
+            InvalidRequest: An event type on offer is one that only we emit.
+            UnknownEventType: An event type on offer is unknown.
+        """
+        try:
+            async with self._database.transaction() as transaction:
+                found = await receivers.find_receiver(
+                    transaction, project_id=caller.project_id, client_id=client_id, for_update=True
+                )
+                if found is None:
+                    raise NotFound("There is no such receiver.", field="client_id")
+                changed = self._changed(found, changes)
+                await receivers.change_receiver(transaction, found.id, changed)
+                await self._change_streams(transaction, found, changed)
+        except AlreadyThere:
+            raise Conflict(
+                f"There is a receiver named {changes.get('name')}; choose another name.",
+                field="name",
+            ) from None
+        return changed
+
+    def _changed(self, receiver: Receiver, changes: ReceiverChanges) -> Receiver:
+        """Only what is to change is judged: what is not was accepted when it was agreed."""
+        asked = NewReceiver(name=receiver.name, audience=receiver.audience)
+        terms = self._terms(replace(asked, **changes))
+        return replace(receiver, **{name: getattr(terms, name) for name in changes})
+
+    async def _change_streams(
+        self, transaction: Connection, before: Receiver, after: Receiver
+    ) -> None:
+        now = self._clock.now()
+        for stream in await streams.list_streams(transaction, after.id, for_update=True):
+            changed = follow_terms(stream, after)
+            if after.inactivity_timeout_seconds != before.inactivity_timeout_seconds:
+                changed = replace(changed, inactive_at=inactive_at(after, now))
+            await streams.change_agreed(
+                transaction,
+                changed,
+                event_types=routed_event_types(
+                    after.events_supported, changed.events_requested or ()
+                ),
+            )
 
     async def page(self, caller: Caller, *, after_id: int, limit: int) -> Sequence[Receiver]:
         """A page of receivers in the order in which they were added."""

@@ -70,6 +70,32 @@ class StreamStatuses:
             stream_id=stream.stream_id, status=stream.status, reason=stream.reason
         )
 
+    async def read_facade(self, caller: Caller) -> StreamStatusView:
+        """As `read`, for the one stream that the older profile knows, or the default one.
+
+        Raises:
+            NotFound: There is none, and none is provided by itself.
+        """
+        receiver = caller.require_receiver()
+        async with self._database.reading() as connection:
+            stream = await self._streams.facade(connection, receiver)
+        return StreamStatusView(
+            stream_id=stream.stream_id, status=stream.status, reason=stream.reason
+        )
+
+    async def change_facade(
+        self, caller: Caller, *, status: StreamStatus, reason: str | None
+    ) -> StreamStatusView:
+        """As `change`, for the one stream that the older profile knows; makes it when missing.
+
+        Raises:
+            NotFound: There is none, and none is provided by itself; or it was deleted meanwhile.
+        """
+        receiver = caller.require_receiver()
+        async with self._database.transaction() as transaction:
+            stream = await self._streams.provide_facade(transaction, receiver)
+        return await self.change(caller, stream.stream_id, status=status, reason=reason)
+
     async def change(
         self, caller: Caller, stream_id: str, *, status: StreamStatus, reason: str | None
     ) -> StreamStatusView:

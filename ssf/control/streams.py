@@ -25,6 +25,7 @@ from ssf.rules.streams import (
     Stream,
     events_delivered,
     facade_stream,
+    follow_terms,
     inactive_at,
     puts_subject_in_event,
     routed_event_types,
@@ -84,6 +85,7 @@ class Streams:
         blank = self._default_stream(receiver, Profile.SSF)
         new = self._edited(blank, asked, self._endpoints.poll_url(blank.stream_id))
         async with self._database.transaction() as transaction:
+            receiver = await self._lock(transaction, receiver)
             stream = await self._add(transaction, receiver, new)
         return self.configuration(receiver, stream)
 
@@ -112,6 +114,7 @@ class Streams:
         """
         receiver = caller.require_receiver()
         async with self._database.transaction() as transaction:
+            receiver = await self._lock(transaction, receiver)
             stream = await self.owned(transaction, receiver, stream_id, for_update=True)
             changed = await self._change(
                 transaction,
@@ -155,7 +158,7 @@ class Streams:
         """
         receiver = caller.require_receiver()
         async with self._database.transaction() as transaction:
-            await self._lock(transaction, receiver)
+            receiver = await self._lock(transaction, receiver)
             stream = await self.facade(transaction, receiver, for_update=True)
             asked = change(self._sse_configuration(receiver, stream))
             poll_url = self._endpoints.sse_poll_url
@@ -187,7 +190,7 @@ class Streams:
         Raises:
             NotFound: There is none, and none is provided by itself.
         """
-        await self._lock(transaction, receiver)
+        receiver = await self._lock(transaction, receiver)
         stream = await self.facade(transaction, receiver, for_update=True)
         return stream if stream.id else await self._add(transaction, receiver, stream)
 
@@ -352,7 +355,9 @@ class Streams:
         )
 
     async def _add(self, transaction: Connection, receiver: Receiver, new: Stream) -> Stream:
-        await self._lock(transaction, receiver)
+        """Writes a stream that was made up before the receiver was locked by `_lock`."""
+        new = follow_terms(new, receiver)
+        new = replace(new, inactive_at=inactive_at(receiver, new.created_at))
         limit = receiver.max_streams
         if limit is not None and await streams.count_streams(transaction, receiver.id) >= limit:
             raise Conflict(
@@ -361,8 +366,11 @@ class Streams:
             )
         return await streams.add_stream(transaction, new, event_types=_routed(receiver, new))
 
-    async def _lock(self, transaction: Connection, receiver: Receiver) -> None:
-        """Of two requests that both make a stream, one sees what the other has made."""
+    async def _lock(self, transaction: Connection, receiver: Receiver) -> Receiver:
+        """The receiver with its terms as they are now, which stay so until the transaction ends.
+
+        Of two requests that both make a stream, one sees what the other has made.
+        """
         found = await receivers.find_receiver(
             transaction,
             project_id=receiver.project_id,
@@ -371,6 +379,7 @@ class Streams:
         )
         if found is None:
             raise NotAuthenticated("The receiver has been removed.", presented=True)
+        return found
 
     async def _change(
         self,

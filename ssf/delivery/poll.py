@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from ssf.clock import MICROSECONDS, Clock
 from ssf.delivery.signing import SetSigner
+from ssf.rules.targets import SetShape
 from ssf.store import lanes
 from ssf.store.bell import Bell
 from ssf.store.database import Database
@@ -76,12 +77,14 @@ class PolledTarget:
     """What a poll needs to know of a target at one moment.
 
     Attributes:
+        shape: How its SETs look.
         notices_only: Whether the target is paused or disabled: nothing else is handed out then.
         answers_at_once: Whether waiting makes no sense.
     """
 
     id: int
     audience: tuple[str, ...]
+    shape: SetShape
     notices_only: bool
     answers_at_once: bool
 
@@ -241,7 +244,7 @@ class Poller:
     def _answer(self, target: PolledTarget, handed_out: HandedOut) -> PollAnswer:
         return PollAnswer(
             sets={
-                delivery.jti: self._signer.token(delivery, target.audience)
+                delivery.jti: self._signer.token(delivery, target.audience, target.shape)
                 for delivery in handed_out.deliveries
             },
             more_available=handed_out.has_more,

@@ -66,7 +66,7 @@ class Pusher:
         headers = required_headers(
             None if sealed is None else self._open_secret(target.name, sealed)
         )
-        token = self._signer.token(delivery, target.audience)
+        token = self._signer.token(delivery, target.audience, target.shape)
         answer = await self._egress.post(
             target.endpoint_url, headers=headers, body=token.encode("ascii")
         )

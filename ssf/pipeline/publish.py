@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from ssf.clock import Clock
 from ssf.pipeline.fan_out import matched_targets
 from ssf.pipeline.new_event import IdempotencyKey, NewEvent, Published
+from ssf.protocol.subject_conversion import FormatFallback
 from ssf.rules.deliveries import DeliveryKind
 from ssf.rules.errors import IdempotencyKeyReused
 from ssf.rules.events import StoredEvent
@@ -29,12 +30,19 @@ class Publisher:
     """Takes events in."""
 
     def __init__(
-        self, database: Database, bell: Bell, clock: Clock, random_bytes: RandomBytes
+        self,
+        database: Database,
+        bell: Bell,
+        clock: Clock,
+        random_bytes: RandomBytes,
+        *,
+        format_fallback: FormatFallback,
     ) -> None:
         self._database = database
         self._bell = bell
         self._clock = clock
         self._random_bytes = random_bytes
+        self._format_fallback = format_fallback
 
     async def publish(
         self, event: NewEvent, *, idempotency_key: IdempotencyKey | None = None
@@ -51,7 +59,9 @@ class Publisher:
         now = self._clock.now()
         event_id = new_event_id(now, self._random_bytes)
         async with self._database.transaction() as transaction:
-            targets = await matched_targets(transaction, event, now=now)
+            targets = await matched_targets(
+                transaction, event, now=now, format_fallback=self._format_fallback
+            )
             matched = sum(target.drop_reason is None for target in targets)
             if idempotency_key is not None:
                 earlier = await self._claim(

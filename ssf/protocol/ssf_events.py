@@ -8,6 +8,7 @@ Source: SSF 1.0 §8.1.4.1 (verification), §8.1.5 (stream-updated).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 from ssf.protocol.event_payloads import EventPayload, EventType, Member, any_text, one_of
@@ -16,6 +17,16 @@ _BASE: Final = "https://schemas.openid.net/secevent/ssf/event-type/"
 
 VERIFICATION: Final = f"{_BASE}verification"
 STREAM_UPDATED: Final = f"{_BASE}stream-updated"
+
+_LEGACY_BASE: Final = "https://schemas.openid.net/secevent/sse/event-type/"
+
+LEGACY_URIS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        VERIFICATION: f"{_LEGACY_BASE}verification",
+        STREAM_UPDATED: f"{_LEGACY_BASE}stream-updated",
+    }
+)
+"""Event type URI to the one that the drafts of 2021 had (SSE 1.0 implementer's draft 1)."""
 
 STREAM_STATUSES: Final = ("enabled", "paused", "disabled")
 """Values of `status` (SSF 1.0 §8.1.2.1)."""

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from ssf.protocol.errors import MalformedMetadata
-from ssf.protocol.json_values import require_object, require_text
+from ssf.protocol.json_values import quote, require_object, require_text
 
 SPEC_VERSION: Final = "1_0"
 """`spec_version` of SSF 1.0 final."""
@@ -20,6 +20,7 @@ OAUTH_SPEC_URN: Final = "urn:ietf:rfc:6749"
 
 MAX_ISSUER_CHARS: Final = 2048
 _MAX_ENTRIES: Final = 1000
+_MAX_MEMBER_NAME_CHARS: Final = 256
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
@@ -133,6 +134,41 @@ def parse_issuer(value: object, *, allow_http: bool) -> str:
     if not _PATH.fullmatch(parts.path) or {".", ".."} & set(parts.path.split("/")):
         raise MalformedMetadata("must have a plain path", field="issuer")
     return issuer
+
+
+def parse_critical_subject_members(text: str) -> tuple[str, ...]:
+    """Read the names of members of complex subjects that a receiver must understand.
+
+    Args:
+        text: Names separated by commas, each of 1 to 256 printable characters; white space around
+            a name does not count. Empty for none.
+
+    Returns:
+        Each name once, in the order given.
+
+    Raises:
+        MalformedMetadata: A name is empty, too long, unprintable, or `format`, which is no member.
+    """
+    if not text.strip():
+        return ()
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if not 1 <= len(name) <= _MAX_MEMBER_NAME_CHARS or not name.isprintable():
+            raise MalformedMetadata(
+                f"must be names of 1 to {_MAX_MEMBER_NAME_CHARS} printable characters, separated "
+                f"by commas; {quote(name)} is none",
+                field="critical_subject_members",
+            )
+        if name == "format":
+            raise MalformedMetadata(
+                "must not name format, which is no member of a subject",
+                field="critical_subject_members",
+            )
+    if len(names) > _MAX_ENTRIES:
+        raise MalformedMetadata(
+            f"must be at most {_MAX_ENTRIES} names", field="critical_subject_members"
+        )
+    return names
 
 
 def well_known_path(issuer: str, name: str = "ssf-configuration") -> str:

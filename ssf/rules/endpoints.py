@@ -40,9 +40,44 @@ class Endpoints:
         """SSF 1.0 §8.1.4."""
         return f"{self.origin}/ssf/v1/verify"
 
+    @property
+    def add_subject_endpoint(self) -> str:
+        """SSF 1.0 §8.1.3.2."""
+        return f"{self.origin}/ssf/v1/subjects:add"
+
+    @property
+    def remove_subject_endpoint(self) -> str:
+        """SSF 1.0 §8.1.3.3."""
+        return f"{self.origin}/ssf/v1/subjects:remove"
+
     def poll_url(self, stream_id: str) -> str:
         """Where a stream is polled (RFC 8936): a URL of its own for each stream."""
         return f"{self.origin}/ssf/v1/poll/{stream_id}"
+
+    @property
+    def sse_configuration_endpoint(self) -> str:
+        """The one stream of the older profile."""
+        return f"{self.origin}/sse/v1/stream"
+
+    @property
+    def sse_status_endpoint(self) -> str:
+        """Its status."""
+        return f"{self.origin}/sse/v1/status"
+
+    @property
+    def sse_add_subject_endpoint(self) -> str:
+        """Where a subject is added to it."""
+        return f"{self.origin}/sse/v1/subjects:add"
+
+    @property
+    def sse_remove_subject_endpoint(self) -> str:
+        """Where a subject is removed from it."""
+        return f"{self.origin}/sse/v1/subjects:remove"
+
+    @property
+    def sse_verification_endpoint(self) -> str:
+        """Where its verification is asked for."""
+        return f"{self.origin}/sse/v1/verify"
 
     @property
     def sse_poll_url(self) -> str:

@@ -1,7 +1,7 @@
 """A stream, and the decisions about its configuration (SSF 1.0 §8.1.1)."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -10,6 +10,7 @@ from ssf.rules.errors import ReadOnlyMismatch
 from ssf.rules.receivers import Receiver
 from ssf.rules.stream_status import StreamStatus
 from ssf.rules.subject_membership import DefaultSubjects
+from ssf.rules.targets import SetShape
 
 
 class Profile(StrEnum):
@@ -123,6 +124,26 @@ def puts_subject_in_event(receiver: Receiver, profile: Profile) -> bool:
     if receiver.subject_in_event is None:
         return profile is Profile.SSE
     return receiver.subject_in_event
+
+
+def follow_terms(stream: Stream, receiver: Receiver) -> Stream:
+    """The stream with what follows from the terms of its receiver, except for `inactive_at`."""
+    return replace(
+        stream,
+        audience=receiver.audience,
+        default_subjects=receiver.default_subjects,
+        legacy_event_uris=receiver.legacy_event_uris,
+        subject_in_event=puts_subject_in_event(receiver, stream.profile),
+    )
+
+
+def set_shape(stream: Stream) -> SetShape:
+    """How the SETs of a stream look."""
+    return SetShape(
+        subject_format=stream.format,
+        legacy_event_uris=stream.legacy_event_uris,
+        subject_in_event=stream.subject_in_event,
+    )
 
 
 def inactive_at(receiver: Receiver, now: int) -> int | None:

@@ -6,6 +6,25 @@ from ssf.rules.retry import RetryPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetShape:
+    """How the SETs of a target differ from plain SSF 1.0; the default: they do not.
+
+    Attributes:
+        subject_format: The subject identifier format that it wants; None for any.
+        legacy_event_uris: Whether verification and stream-updated carry the URIs of 2021.
+        subject_in_event: Whether CAEP and RISC events carry the subject inside as well.
+    """
+
+    subject_format: str | None = None
+    legacy_event_uris: bool = False
+    subject_in_event: bool = False
+
+
+PLAIN_SHAPE = SetShape()
+"""That of SSF 1.0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MatchedTarget:
     """A target that wants an event, as the pipeline needs it.
 
@@ -38,6 +57,7 @@ class LeasedTarget:
         authorization_sealed: The encrypted `Authorization` value; None when there is none.
         audience: The `aud` of its SETs.
         notices_only: Whether it is paused or disabled, so that nothing but notices is sent.
+        shape: How its SETs look.
         retry_policy: How failures are repeated.
     """
 
@@ -50,4 +70,5 @@ class LeasedTarget:
     authorization_sealed: str | None = field(repr=False)
     audience: tuple[str, ...]
     notices_only: bool = False
+    shape: SetShape = PLAIN_SHAPE
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)

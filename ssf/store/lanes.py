@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import Case, Column, Select, case, func, or_, select, update
 
 from ssf.rules.storage_errors import LeaseLost
-from ssf.rules.targets import LeasedTarget
+from ssf.rules.targets import LeasedTarget, SetShape
 from ssf.store.database import Connection
 from ssf.store.schema import NOTICE, WAITING, deliveries, lanes, targets
 
@@ -120,6 +120,9 @@ async def lease(
             targets.c.endpoint_url,
             targets.c.authorization_sealed,
             targets.c.audience,
+            targets.c.subject_format,
+            targets.c.legacy_event_uris,
+            targets.c.subject_in_event,
             lanes.c.fencing_token,
             lanes.c.resumed_at,
         )
@@ -137,6 +140,11 @@ async def lease(
             authorization_sealed=row.authorization_sealed,
             audience=tuple(json.loads(row.audience)),
             notices_only=row.id in ids[True],
+            shape=SetShape(
+                subject_format=row.subject_format,
+                legacy_event_uris=row.legacy_event_uris,
+                subject_in_event=row.subject_in_event,
+            ),
         )
         for row in leased
     ]

@@ -24,6 +24,8 @@ STREAMS = "/ssf/v1/streams"
 
 PUBLIC = {
     ("GET", "/.well-known/ssf-configuration"),
+    ("GET", "/.well-known/sse-configuration"),
+    ("GET", "/.well-known/risc-configuration"),
     ("GET", "/jwks.json"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),

@@ -18,6 +18,9 @@ from tests.clients import (
 from tests.fakes import FakeClock
 
 METADATA = "/.well-known/ssf-configuration"
+SSE_METADATA = "/.well-known/sse-configuration"
+RISC_METADATA = "/.well-known/risc-configuration"
+EVERY_METADATA = (METADATA, SSE_METADATA, RISC_METADATA)
 
 
 async def metadata(transmitter: TransmitterUnderTest, path: str = METADATA) -> dict[str, Any]:
@@ -51,6 +54,18 @@ async def test_t1_metadata_is_served_between_host_and_path(
         assert (await metadata(transmitter, path))["issuer"] == issuer
 
 
+@pytest.mark.parametrize("issuer", ["https://h.example", "https://h/a/b", "https://h/a/b/"])
+async def test_t1_metadata_of_the_older_profile_is_served_between_host_and_path(
+    database: Database, clock: FakeClock, issuer: str
+):
+    async with running_transmitter(database, clock, issuer=issuer) as transmitter:
+        path = urlsplit(issuer).path.removesuffix("/")
+        for name in (SSE_METADATA, RISC_METADATA):
+            assert (await metadata(transmitter, name + path))["issuer"] == issuer, name
+            if path:
+                assert (await transmitter.anonymous.get(name)).status_code == 404, name
+
+
 async def test_t1_metadata_is_served_at_no_other_path(database: Database, clock: FakeClock):
     async with running_transmitter(database, clock, issuer="https://h.example/a/b") as transmitter:
         for path in (
@@ -70,38 +85,87 @@ async def test_t2_metadata_is_one_json_object(transmitter: TransmitterUnderTest)
     response = await transmitter.anonymous.get(METADATA)
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
-    document = response.json()
-    optional = {"add_subject_endpoint", "remove_subject_endpoint"}
-    assert {name: value for name, value in document.items() if name not in optional} == {
+    assert response.json() == {
         "spec_version": "1_0",
         "issuer": ISSUER,
         "jwks_uri": f"{ISSUER}/jwks.json",
         "delivery_methods_supported": [PUSH, POLL],
         "configuration_endpoint": f"{ISSUER}/ssf/v1/streams",
         "status_endpoint": f"{ISSUER}/ssf/v1/status",
+        "add_subject_endpoint": f"{ISSUER}/ssf/v1/subjects:add",
+        "remove_subject_endpoint": f"{ISSUER}/ssf/v1/subjects:remove",
         "verification_endpoint": f"{ISSUER}/ssf/v1/verify",
         "authorization_schemes": [{"spec_urn": "urn:ietf:rfc:6749"}],
         "default_subjects": "ALL",
     }
 
 
+@pytest.mark.parametrize("path", [SSE_METADATA, RISC_METADATA])
+async def test_t2_metadata_of_the_older_profile_is_one_json_object(
+    transmitter: TransmitterUnderTest, path: str
+):
+    response = await transmitter.anonymous.get(path)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == {
+        "spec_version": "1_0-ID1",
+        "issuer": ISSUER,
+        "jwks_uri": f"{ISSUER}/jwks.json",
+        "delivery_methods_supported": [
+            "https://schemas.openid.net/secevent/risc/delivery-method/push",
+            "https://schemas.openid.net/secevent/risc/delivery-method/poll",
+        ],
+        "configuration_endpoint": f"{ISSUER}/sse/v1/stream",
+        "status_endpoint": f"{ISSUER}/sse/v1/status",
+        "add_subject_endpoint": f"{ISSUER}/sse/v1/subjects:add",
+        "remove_subject_endpoint": f"{ISSUER}/sse/v1/subjects:remove",
+        "verification_endpoint": f"{ISSUER}/sse/v1/verify",
+    }
+
+
 async def test_t2_metadata_answers_head_and_refuses_other_methods(
     transmitter: TransmitterUnderTest,
 ):
-    head = await transmitter.anonymous.head(METADATA)
-    assert head.status_code == 200
-    assert head.content == b""
-    for method in ("POST", "PUT", "PATCH", "DELETE"):
-        response = await transmitter.anonymous.request(method, METADATA)
-        assert response.status_code == 405, method
-        assert "GET" in response.headers["allow"]
+    for path in EVERY_METADATA:
+        head = await transmitter.anonymous.head(path)
+        assert head.status_code == 200
+        assert head.content == b""
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            response = await transmitter.anonymous.request(method, path)
+            assert response.status_code == 405, method
+            assert "GET" in response.headers["allow"]
 
 
 async def test_t3_arrays_without_elements_are_left_out(transmitter: TransmitterUnderTest):
-    document = await metadata(transmitter)
-    assert [] not in document.values()
-    assert None not in document.values()
-    assert "critical_subject_members" not in document
+    for path in EVERY_METADATA:
+        document = await metadata(transmitter, path)
+        assert [] not in document.values()
+        assert None not in document.values()
+        assert "critical_subject_members" not in document
+
+
+async def test_t3_critical_subject_members_are_published_when_there_are_any(
+    database: Database, clock: FakeClock
+):
+    async with running_transmitter(
+        database, clock, critical_subject_members="user, device"
+    ) as transmitter:
+        for path in EVERY_METADATA:
+            document = await metadata(transmitter, path)
+            assert document["critical_subject_members"] == ["user", "device"], path
+
+
+@pytest.mark.parametrize("default_subjects", ["ALL", "NONE"])
+async def test_default_subjects_are_published_and_are_those_of_a_new_receiver(
+    database: Database, clock: FakeClock, default_subjects: str
+):
+    async with running_transmitter(
+        database, clock, default_subjects=default_subjects
+    ) as transmitter:
+        assert (await metadata(transmitter))["default_subjects"] == default_subjects
+        receiver = await transmitter.add_receiver()
+        shown = await transmitter.http.get(f"/admin/v1/receivers/{receiver.client_id}")
+        assert shown.json()["default_subjects"] == default_subjects
 
 
 @pytest.mark.parametrize("issuer", [ISSUER, f"{ISSUER}/", f"{ISSUER}/tenant/", f"{ISSUER}:443/A"])
@@ -109,32 +173,49 @@ async def test_t4_the_issuer_is_the_same_everywhere(
     database: Database, clock: FakeClock, issuer: str
 ):
     async with running_transmitter(database, clock, issuer=issuer) as transmitter:
-        path = METADATA + urlsplit(issuer).path.removesuffix("/")
-        assert (await metadata(transmitter, path))["issuer"] == issuer
+        path = urlsplit(issuer).path.removesuffix("/")
+        for name in EVERY_METADATA:
+            assert (await metadata(transmitter, name + path))["issuer"] == issuer
         receiver = await transmitter.add_receiver()
         created = await receiver.create_stream(events_requested=[SESSION_REVOKED])
         assert created["iss"] == issuer
+        assert (await receiver.http.get("/sse/v1/stream")).json()["iss"] == issuer
         await transmitter.emit()
         (claims,) = await polled_claims(transmitter, receiver, created["stream_id"])
         assert claims["iss"] == issuer
 
 
-async def test_t5_a_new_service_is_not_published_as_a_risc_transmitter(
+async def test_t5_a_risc_transmitter_is_one_of_the_older_profile_only(
     transmitter: TransmitterUnderTest,
 ):
-    response = await transmitter.anonymous.get("/.well-known/risc-configuration")
-    assert response.status_code == 404
+    """SSF 1.0 advises new services against the path; receivers of before 2021 know no other."""
+    found = await metadata(transmitter, RISC_METADATA)
+    assert found == await metadata(transmitter, SSE_METADATA)
+    assert found["configuration_endpoint"] == f"{ISSUER}/sse/v1/stream"
 
 
 async def test_t6_metadata_is_readable_whatever_credentials_come_along(
     transmitter: TransmitterUnderTest,
 ):
-    plain = await metadata(transmitter)
-    assert plain["authorization_schemes"]
-    for value in ("Bearer not-a-token", "Basic x", ""):
-        response = await transmitter.anonymous.get(METADATA, headers={"Authorization": value})
-        assert response.status_code == 200, value
-        assert response.json() == plain, value
+    assert (await metadata(transmitter))["authorization_schemes"]
+    for path in EVERY_METADATA:
+        plain = await metadata(transmitter, path)
+        for value in ("Bearer not-a-token", "Basic x", ""):
+            response = await transmitter.anonymous.get(path, headers={"Authorization": value})
+            assert response.status_code == 200, value
+            assert response.json() == plain, value
+
+
+async def test_t7_the_poll_endpoint_of_the_older_profile_takes_the_same_scheme_as_the_others(
+    transmitter: TransmitterUnderTest,
+):
+    receiver = await transmitter.add_receiver()
+    body = {"returnImmediately": True}
+    polled = await transmitter.anonymous.post("/sse/v1/poll", json=body)
+    managed = await transmitter.anonymous.get("/sse/v1/stream")
+    assert polled.status_code == managed.status_code == 401
+    assert polled.headers["www-authenticate"] == managed.headers["www-authenticate"]
+    assert (await receiver.http.post("/sse/v1/poll", json=body)).status_code == 200
 
 
 async def test_t7_the_poll_endpoint_takes_the_same_scheme_as_the_others(

@@ -68,7 +68,7 @@ async def test_every_command_has_help_that_names_its_options(tmp_path: Path) -> 
         ("serve",): ("--host", "--port", "--database", "--dev"),
         ("migrate",): ("--database",),
         ("emit",): ("--subject", "--payload", "--txn", "--json", "--url", "--database"),
-        ("receivers",): ("add", "list", "show", "remove"),
+        ("receivers",): ("add", "update", "list", "show", "remove"),
         ("receivers", "add"): (
             "--audience",
             "--events",

@@ -14,6 +14,7 @@ from ssf.clock import MICROSECONDS
 from ssf.pipeline.fan_out import matched_targets
 from ssf.pipeline.new_event import IdempotencyKey, NewEvent
 from ssf.pipeline.publish import Publisher
+from ssf.protocol.subject_conversion import FormatFallback
 from ssf.protocol.subjects import parse_subject
 from ssf.rules.errors import IdempotencyKeyReused
 from ssf.rules.storage_errors import StorageError
@@ -45,7 +46,7 @@ def publisher(
     transmitter: TransmitterUnderTest, database: Database, bell: Bell, clock: FakeClock
 ) -> Publisher:
     """The pipeline alone; the transmitter beside it has made the project and makes streams."""
-    return Publisher(database, bell, clock, os.urandom)
+    return Publisher(database, bell, clock, os.urandom, format_fallback=FormatFallback.MOST_PRIVATE)
 
 
 def new_event(event_type: str = SESSION_REVOKED, **more: Any) -> NewEvent:
@@ -323,7 +324,9 @@ async def test_an_event_in_the_callers_transaction_goes_the_way_of_that_transact
 
     with pytest.raises(RuntimeError):
         async with database.transaction() as transaction:
-            found = await matched_targets(transaction, event, now=clock.now())
+            found = await matched_targets(
+                transaction, event, now=clock.now(), format_fallback=FormatFallback.MOST_PRIVATE
+            )
             await publisher.publish_to(transaction, event, found, event_id="evt_1", now=clock.now())
             raise RuntimeError
 
@@ -340,7 +343,9 @@ async def test_the_bell_is_rung_after_the_commit(
     await receiver.create_stream(events_requested=[SESSION_REVOKED])
     poll_target = (await all_of(database, targets))[1].id
     bell = Bell()
-    publisher = Publisher(database, bell, clock, os.urandom)
+    publisher = Publisher(
+        database, bell, clock, os.urandom, format_fallback=FormatFallback.MOST_PRIVATE
+    )
     found: dict[int, int] = {}
 
     async def wake(name: int) -> None:
@@ -520,14 +525,18 @@ async def test_no_event_waits_for_a_receiver_that_is_removed_at_the_same_time(
 ) -> None:
     """The publisher has found the stream and not committed yet when the receiver is removed."""
     database = on_postgres.database
-    publisher = Publisher(database, Bell(), clock, os.urandom)
+    publisher = Publisher(
+        database, Bell(), clock, os.urandom, format_fallback=FormatFallback.MOST_PRIVATE
+    )
     receiver = await on_postgres.add_receiver()
     await receiver.create_push_stream(ENDPOINT)
     event = new_event()
 
     async with asyncio.TaskGroup() as race:
         async with database.transaction() as transaction:
-            found = await matched_targets(transaction, event, now=clock.now())
+            found = await matched_targets(
+                transaction, event, now=clock.now(), format_fallback=FormatFallback.MOST_PRIVATE
+            )
             await publisher.publish_to(transaction, event, found, event_id="evt_1", now=clock.now())
             removing = race.create_task(
                 on_postgres.http.delete(f"/admin/v1/receivers/{receiver.client_id}")
@@ -543,14 +552,18 @@ async def test_the_delivery_of_a_stream_that_changes_its_method_meanwhile_is_not
 ) -> None:
     """Published while the stream was polled, committed before it is pushed: its lane is due."""
     database = on_postgres.database
-    publisher = Publisher(database, Bell(), clock, os.urandom)
+    publisher = Publisher(
+        database, Bell(), clock, os.urandom, format_fallback=FormatFallback.MOST_PRIVATE
+    )
     receiver = await on_postgres.add_receiver()
     stream = await receiver.create_stream(events_requested=[SESSION_REVOKED])
     event = new_event()
 
     async with asyncio.TaskGroup() as race:
         async with database.transaction() as transaction:
-            found = await matched_targets(transaction, event, now=clock.now())
+            found = await matched_targets(
+                transaction, event, now=clock.now(), format_fallback=FormatFallback.MOST_PRIVATE
+            )
             await publisher.publish_to(transaction, event, found, event_id="evt_1", now=clock.now())
             changing = race.create_task(
                 receiver.http.patch(
