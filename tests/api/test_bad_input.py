@@ -42,10 +42,12 @@ ROUTES = [
     ("POST", "/ssf/v1/verify"),
     ("POST", f"/ssf/v1/poll/{STREAM_ID}"),
     ("POST", "/sse/v1/stream"),
+    ("POST", "/sse/v1/status"),
     ("POST", "/sse/v1/verify"),
     ("POST", "/sse/v1/poll"),
     ("POST", EVENTS),
     ("POST", "/admin/v1/receivers"),
+    ("PATCH", "/admin/v1/receivers/{client_id}"),
 ]
 BODY_MAY_BE_MISSING = {("POST", STREAMS), ("POST", "/sse/v1/verify")}
 
@@ -96,7 +98,7 @@ async def send(
     http = transmitter.http if path.startswith("/admin/") else receiver.http
     if STREAM_ID in path:
         path = path.replace(STREAM_ID, await polled_stream_id(receiver))
-    return await http.request(method, path, **request)
+    return await http.request(method, path.replace("{client_id}", receiver.client_id), **request)
 
 
 # ---------------------------------------------------------------- not JSON as we understand it
