@@ -46,12 +46,14 @@ ROUTES = [
     ("POST", "/sse/v1/stream"),
     ("POST", "/sse/v1/subjects:add"),
     ("POST", "/sse/v1/subjects:remove"),
+    ("POST", "/sse/v1/status"),
     ("POST", "/sse/v1/verify"),
     ("POST", "/sse/v1/poll"),
     ("POST", EVENTS),
     ("POST", "/admin/v1/receivers"),
     ("PATCH", f"/admin/v1/streams/{STREAM_ID}"),
     ("POST", f"/admin/v1/streams/{STREAM_ID}/status"),
+    ("PATCH", "/admin/v1/receivers/{client_id}"),
 ]
 BODY_MAY_BE_MISSING = {("POST", STREAMS), ("POST", "/sse/v1/verify")}
 
@@ -102,7 +104,7 @@ async def send(
     http = transmitter.http if path.startswith("/admin/") else receiver.http
     if STREAM_ID in path:
         path = path.replace(STREAM_ID, await polled_stream_id(receiver))
-    return await http.request(method, path, **request)
+    return await http.request(method, path.replace("{client_id}", receiver.client_id), **request)
 
 
 # ---------------------------------------------------------------- not JSON as we understand it
