@@ -193,7 +193,17 @@ async def test_every_stream_shows_what_is_agreed_now(transmitter, receiver):
     assert (await other.http.get("/ssf/v1/streams")).json() == [untouched]
 
 
-async def test_events_are_routed_by_what_is_on_offer_now(transmitter, receiver):
+async def test_subjects_are_judged_by_the_default_that_is_agreed_now(transmitter, receiver):
+    await receiver.create_stream(events_requested=[SESSION_REVOKED])
+    assert (await transmitter.emit())["matched"] == 0
+    await patch(transmitter, receiver, default_subjects="ALL")
+    assert (await transmitter.emit())["matched"] == 1
+    await patch(transmitter, receiver, default_subjects="NONE")
+    assert (await transmitter.emit())["matched"] == 0
+
+
+async def test_events_are_routed_by_what_is_on_offer_now(transmitter):
+    receiver = await transmitter.add_receiver(events_supported=[SESSION_REVOKED])
     await receiver.create_stream(events_requested=[SESSION_REVOKED, CREDENTIAL_CHANGE])
     payload = {"credential_type": "password", "change_type": "update"}
     assert (await transmitter.emit())["matched"] == 1
