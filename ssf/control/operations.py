@@ -118,8 +118,13 @@ class Operations:
 
     async def purge_subjects(self) -> bool:
         """Deletes some of the subjects that are of no use any more; returns whether any were."""
+        now = self._clock.now()
+        # Asked before, since this runs every second and should seldom take the write lock.
+        async with self._database.reading() as connection:
+            if not await subjects.is_any_to_purge(connection, now=now):
+                return False
         async with self._database.transaction() as transaction:
-            return bool(await subjects.purge_subjects(transaction, now=self._clock.now()))
+            return bool(await subjects.purge_subjects(transaction, now=now))
 
     async def deliveries(
         self,

@@ -383,6 +383,19 @@ def _listed(row: Any) -> ListedSubject:
 # ------------------------------------------------------------------ what is left over
 
 
+async def is_any_to_purge(connection: Connection, *, now: int) -> bool:
+    """Whether `purge_subjects` would find something."""
+    found = await connection.execute(
+        select(
+            or_(
+                select(subjects.c.id).where(subjects.c.purge_at <= now).exists(),
+                select(deleted_targets.c.target_id).exists(),
+            )
+        )
+    )
+    return bool(found.scalar_one())
+
+
 async def purge_subjects(connection: Connection, *, now: int) -> int:
     """Deletes some subjects whose removal has come, or whose target is gone.
 
