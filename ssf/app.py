@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from keys.secret_box import SecretBox
 from ssf import __version__
 from ssf.api.admin import AdminApi
+from ssf.api.admin_event_types import EventTypesApi
 from ssf.api.health import Checks, Health
 from ssf.api.operations import AnyOperation, Dispatcher, no_such_path
 from ssf.api.sse_v1 import SseApi
@@ -18,6 +19,7 @@ from ssf.api.ssf_1_0 import SsfApi
 from ssf.api.well_known import WellKnown
 from ssf.clock import Clock
 from ssf.control.access_tokens import AccessTokens
+from ssf.control.event_types import EventCatalogue, EventTypes
 from ssf.control.events import Events
 from ssf.control.operations import Operations
 from ssf.control.polling import Polling
@@ -183,12 +185,14 @@ async def build_transmitter(
         admin_token=None if admin_token is None else admin_token.get_secret_value(),
     )
     publisher = Publisher(database, bell, clock, random_bytes)
+    catalogue = EventCatalogue(database, oauth_events=settings.oauth_events)
     streams = Streams(
         database=database,
         bell=bell,
         clock=clock,
         random_bytes=random_bytes,
         secrets=secrets,
+        catalogue=catalogue,
         issuer=issuer,
         egress_policy=policy,
         sse_auto_provision=settings.sse_auto_provision,
@@ -250,6 +254,7 @@ async def build_transmitter(
         clock,
         random_bytes,
         tokens,
+        catalogue,
         default_interval_seconds=settings.min_verification_interval_seconds,
         default_max_streams=settings.max_streams_per_receiver,
         default_subjects=DefaultSubjects(settings.default_subjects),
@@ -268,8 +273,11 @@ async def build_transmitter(
             missing_required=MissingRequired(settings.sse_missing_required),
         ).operations(),
         *AdminApi(
-            receivers=receivers, events=Events(publisher), operations=Operations(database)
+            receivers=receivers,
+            events=Events(publisher, catalogue),
+            operations=Operations(database),
         ).operations(),
+        *EventTypesApi(EventTypes(database, clock, catalogue)).operations(),
         *WellKnown(issuer=issuer, keyring=lambda: signing_keys.keyring).operations(),
         *Health(_checks(database, worker, clock, stopping)).operations(),
     )

@@ -64,6 +64,7 @@ class Settings(BaseModel):
         sse_missing_required: What a missing property means to `POST /sse/v1/stream`.
         sse_auto_provision: Whether the older profile shows a default stream to a receiver
             that has none.
+        oauth_events: Whether the event types of the OAuth draft of 2018 are on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -86,6 +87,7 @@ class Settings(BaseModel):
     poll_wait_seconds: int = Field(default=30, ge=1, le=300)
     sse_missing_required: Literal["reject", "delete"] = "reject"
     sse_auto_provision: bool = True
+    oauth_events: bool = False
 
     @field_validator("admin_token", "secret_key")
     @classmethod

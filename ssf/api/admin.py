@@ -22,7 +22,7 @@ from ssf.api.responses import empty_response, json_response
 from ssf.control.callers import Caller
 from ssf.control.events import Events, OfferedEvent
 from ssf.control.operations import DeliveryRecord, Operations
-from ssf.control.receivers import NewReceiver, Receivers, events_supported
+from ssf.control.receivers import NewReceiver, Receivers
 from ssf.rules.access import Scope
 from ssf.rules.deliveries import DeliveryState
 from ssf.rules.errors import InvalidRequest
@@ -146,7 +146,7 @@ class AdminApi:
                 subject_in_event=body.subject_in_event,
             ),
         )
-        shown = _receiver(added.receiver)
+        shown = await self._shown(added.receiver)
         secrets = {"client_secret": added.client_secret, "access_token": added.access_token}
         return json_response({**shown, **secrets}, status=201)
 
@@ -155,12 +155,18 @@ class AdminApi:
         after, limit = page_limits(request)
         found = await self._receivers.page(caller, after_id=after, limit=limit + 1)
         ids = [receiver.id for receiver in found]
-        return _page("receivers", [_receiver(receiver) for receiver in found], ids, limit)
+        offered = await self._receivers.events_supported(found)
+        shown = [_receiver(*both) for both in zip(found, offered, strict=True)]
+        return _page("receivers", shown, ids, limit)
 
     async def show_receiver(self, request: Request, caller: Caller) -> Response:
         """One receiver, without its secrets."""
         found = await self._receivers.show(caller, path_name(request, "client_id"))
-        return json_response(_receiver(found))
+        return json_response(await self._shown(found))
+
+    async def _shown(self, receiver: Receiver) -> dict[str, Any]:
+        (offered,) = await self._receivers.events_supported([receiver])
+        return _receiver(receiver, offered)
 
     async def remove_receiver(self, request: Request, caller: Caller) -> Response:
         """Removes a receiver with its tokens and streams: 204."""
@@ -296,12 +302,12 @@ def _page(name: str, shown: Sequence[dict[str, Any]], ids: Sequence[int], limit:
     return json_response(body)
 
 
-def _receiver(receiver: Receiver) -> dict[str, Any]:
+def _receiver(receiver: Receiver, events_supported: tuple[str, ...]) -> dict[str, Any]:
     return {
         "client_id": receiver.client_id,
         "name": receiver.name,
         "audience": list(receiver.audience),
-        "events_supported": list(events_supported(receiver)),
+        "events_supported": list(events_supported),
         "default_subjects": receiver.default_subjects.value,
         "min_verification_interval": receiver.min_verification_interval_seconds,
         "max_streams": receiver.max_streams,

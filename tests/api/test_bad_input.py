@@ -46,6 +46,7 @@ ROUTES = [
     ("POST", "/sse/v1/poll"),
     ("POST", EVENTS),
     ("POST", "/admin/v1/receivers"),
+    ("POST", "/admin/v1/event-types"),
 ]
 BODY_MAY_BE_MISSING = {("POST", STREAMS), ("POST", "/sse/v1/verify")}
 
@@ -358,6 +359,7 @@ async def test_f87_a_receiver_with_a_bad_property_is_refused_by_name_and_not_add
         ("events_supported", "session-revoked"),
         ("events_supported", ["no-such-type"]),
         ("events_supported", ["verification"]),
+        ("events_supported", ["token-revoked"]),
         ("min_verification_interval", -1),
         ("min_verification_interval", 1.5),
         ("min_verification_interval", "60"),
@@ -441,6 +443,9 @@ NAMES = [
     "name",
     "events_supported",
     "max_streams",
+    "uri",
+    "schema",
+    "properties",
     "email",
     "id",
     SESSION_REVOKED,
