@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from keys.secret_box import SecretBox
 from ssf import __version__
 from ssf.api.admin import AdminApi
+from ssf.api.admin_event_types import EventTypesApi
 from ssf.api.admin_explanations import AdminExplanationsApi
 from ssf.api.admin_streams import AdminStreamsApi
 from ssf.api.health import Checks, Health
@@ -20,6 +21,7 @@ from ssf.api.ssf_1_0 import SsfApi
 from ssf.api.well_known import WellKnown
 from ssf.clock import Clock
 from ssf.control.access_tokens import AccessTokens
+from ssf.control.event_types import EventCatalogue, EventTypes
 from ssf.control.events import Events
 from ssf.control.explanations import Explanations
 from ssf.control.operations import Operations
@@ -206,12 +208,14 @@ async def build_transmitter(
     )
     format_fallback = FormatFallback(settings.sse_format_fallback)
     publisher = Publisher(database, bell, clock, random_bytes, format_fallback=format_fallback)
+    catalogue = EventCatalogue(database, oauth_events=settings.oauth_events)
     streams = Streams(
         database=database,
         bell=bell,
         clock=clock,
         random_bytes=random_bytes,
         secrets=secrets,
+        catalogue=catalogue,
         issuer=issuer,
         egress_policy=policy,
         sse_auto_provision=settings.sse_auto_provision,
@@ -272,6 +276,7 @@ async def build_transmitter(
         clock,
         random_bytes,
         tokens,
+        catalogue,
         default_interval_seconds=settings.min_verification_interval_seconds,
         default_max_streams=settings.max_streams_per_receiver,
         default_subjects=DefaultSubjects(settings.default_subjects),
@@ -318,7 +323,8 @@ async def build_transmitter(
             polling=polling,
             missing_required=MissingRequired(settings.sse_missing_required),
         ).operations(),
-        *AdminApi(receivers=receivers, events=Events(publisher)).operations(),
+        *AdminApi(receivers=receivers, events=Events(publisher, catalogue)).operations(),
+        *EventTypesApi(EventTypes(database, clock, catalogue)).operations(),
         *AdminStreamsApi(operations=operators, transitions=transitions).operations(),
         *AdminExplanationsApi(Explanations(database)).operations(),
         *WellKnown(

@@ -73,6 +73,7 @@ class Settings(BaseModel):
             that has none.
         sse_format_fallback: What a stream of the older profile gets when the subject format that
             it wants cannot be made.
+        oauth_events: Whether the event types of the OAuth draft of 2018 are on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -100,6 +101,7 @@ class Settings(BaseModel):
     sse_missing_required: Literal["reject", "delete"] = "reject"
     sse_auto_provision: bool = True
     sse_format_fallback: Literal["most_private", "send_as_is", "drop"] = "most_private"
+    oauth_events: bool = False
 
     @field_validator("admin_token", "secret_key")
     @classmethod

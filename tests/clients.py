@@ -9,6 +9,11 @@ import httpx
 
 from ssf.app import Transmitter, build_transmitter
 from ssf.clock import Clock
+from ssf.protocol.event_types import (
+    CAEP_EVENT_TYPE_URIS,
+    RISC_EVENT_TYPE_URIS,
+    SCIM_EVENT_TYPE_URIS,
+)
 from ssf.settings import Settings
 from ssf.store.database import Database
 from tests.fakes import SilentLog
@@ -25,6 +30,9 @@ VERIFICATION = "https://schemas.openid.net/secevent/ssf/event-type/verification"
 
 PUSH = "urn:ietf:rfc:8935"
 POLL = "urn:ietf:rfc:8936"
+
+EVERYTHING_ON_OFFER = [*CAEP_EVENT_TYPE_URIS, *RISC_EVENT_TYPE_URIS, *SCIM_EVENT_TYPE_URIS]
+"""The `events_supported` of a receiver to which nothing was restricted."""
 
 SUBJECT = {"format": "email", "email": "user@example.com"}
 

@@ -10,6 +10,7 @@ from ssf.api import poll_body, query, request_body, verification_body
 from ssf.api.operations import AnyOperation
 from ssf.cli.commands import app
 from ssf.delivery import poll
+from ssf.rules import event_schemas, event_types
 from ssf.settings import Settings
 from tests.clients import TransmitterUnderTest
 
@@ -87,6 +88,17 @@ def test_every_error_code_of_the_code_is_in_the_reference() -> None:
 )
 def test_the_limits_are_those_of_the_code(number: int) -> None:
     assert f"{number:,}".replace(",", " ") in LIMITS
+
+
+def test_the_limits_of_event_types_are_those_of_the_code() -> None:
+    for row in (
+        f"| event types of your own | {event_types.MAX_CUSTOM_EVENT_TYPES} |",
+        f"| 1 024, {event_types.MAX_NAME_CHARS} characters |",
+        f"| {event_schemas.MAX_SCHEMA_BYTES:_} bytes, ".replace("_", " "),
+        f", {event_schemas.MAX_PATTERNS} regular expressions",
+        f"are held against | {event_schemas.MAX_SUBSCHEMAS_PER_VALUE:_} |".replace("_", " "),
+    ):
+        assert row in LIMITS
 
 
 def test_the_readme_names_the_commands_that_are_run() -> None:

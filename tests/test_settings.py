@@ -45,6 +45,7 @@ EVERY_SETTING: dict[str, tuple[str, str, Any]] = {
     "sse_missing_required": ("delete", '"delete"', "delete"),
     "sse_auto_provision": ("false", "false", False),
     "sse_format_fallback": ("drop", '"drop"', "drop"),
+    "oauth_events": ("1", "true", True),
 }
 
 every_setting = pytest.mark.parametrize("name", EVERY_SETTING)
@@ -111,7 +112,7 @@ def test_nothing_given_is_all_defaults_and_a_closed_admin_api(tmp_path):
     assert (settings.issuer, settings.admin_token, settings.secret_key) == (None, None, None)
     assert (settings.port, settings.database_url) == (8080, "sqlite:///./ssf.db")
     assert (settings.sse_missing_required, settings.sse_auto_provision) == ("reject", True)
-    assert settings.allow_http is False
+    assert (settings.allow_http, settings.oauth_events) == (False, False)
 
 
 # ------------------------------------------------------------------ precedence
@@ -270,6 +271,7 @@ BAD_VALUES = {
     "sse_missing_required": ["ignore", "REJECT", ""],
     "sse_auto_provision": ["perhaps", ""],
     "sse_format_fallback": ["send-as-is", "DROP", ""],
+    "oauth_events": ["some", ""],
 }
 
 

@@ -21,7 +21,7 @@ from ssf.api.request_body import (
 from ssf.api.responses import empty_response, json_response
 from ssf.control.callers import Caller
 from ssf.control.events import Events, OfferedEvent
-from ssf.control.receivers import NewReceiver, ReceiverChanges, Receivers, events_supported
+from ssf.control.receivers import NewReceiver, ReceiverChanges, Receivers
 from ssf.rules.access import Scope
 from ssf.rules.errors import InvalidRequest
 from ssf.rules.receivers import Receiver
@@ -133,7 +133,7 @@ class AdminApi:
                 subject_in_event=body.subject_in_event,
             ),
         )
-        shown = _receiver(added.receiver)
+        shown = await self._shown(added.receiver)
         secrets = {"client_secret": added.client_secret, "access_token": added.access_token}
         return json_response({**shown, **secrets}, status=201)
 
@@ -142,12 +142,18 @@ class AdminApi:
         after, limit = page_limits(request)
         found = await self._receivers.page(caller, after_id=after, limit=limit + 1)
         ids = [receiver.id for receiver in found]
-        return page("receivers", [_receiver(receiver) for receiver in found], ids, limit)
+        offered = await self._receivers.events_supported(found)
+        shown = [_receiver(*both) for both in zip(found, offered, strict=True)]
+        return page("receivers", shown, ids, limit)
 
     async def show_receiver(self, request: Request, caller: Caller) -> Response:
         """One receiver, without its secrets."""
         found = await self._receivers.show(caller, path_name(request, "client_id"))
-        return json_response(_receiver(found))
+        return json_response(await self._shown(found))
+
+    async def _shown(self, receiver: Receiver) -> dict[str, Any]:
+        (offered,) = await self._receivers.events_supported([receiver])
+        return _receiver(receiver, offered)
 
     async def change_receiver(self, request: Request, caller: Caller) -> Response:
         """Changes the terms that are in the body: 200 with all of them."""
@@ -155,7 +161,7 @@ class AdminApi:
         changed = await self._receivers.change(
             caller, path_name(request, "client_id"), _changes(body)
         )
-        return json_response(_receiver(changed))
+        return json_response(await self._shown(changed))
 
     async def remove_receiver(self, request: Request, caller: Caller) -> Response:
         """Removes a receiver with its tokens and streams: 204."""
@@ -267,12 +273,12 @@ def _as_tuple(value: str | list[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(dict.fromkeys(value))
 
 
-def _receiver(receiver: Receiver) -> dict[str, Any]:
+def _receiver(receiver: Receiver, events_supported: tuple[str, ...]) -> dict[str, Any]:
     return {
         "client_id": receiver.client_id,
         "name": receiver.name,
         "audience": list(receiver.audience),
-        "events_supported": list(events_supported(receiver)),
+        "events_supported": list(events_supported),
         "default_subjects": receiver.default_subjects.value,
         "min_verification_interval": receiver.min_verification_interval_seconds,
         "max_streams": receiver.max_streams,

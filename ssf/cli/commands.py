@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ssf.cli import deliveries, emit, migrate, receivers, serve, streams
+from ssf.cli import deliveries, emit, events, migrate, receivers, serve, streams
 from ssf.cli.endings import Ending
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("migrate")(migrate.migrate)
 app.command("emit")(emit.emit)
+app.add_typer(events.app, name="events")
 app.add_typer(receivers.app, name="receivers")
 app.add_typer(streams.app, name="streams")
 app.add_typer(deliveries.app, name="deliveries")

@@ -1,18 +1,14 @@
 """Events handed in by producers: checked against their definition before anything is stored."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ssf.control.callers import Caller
+from ssf.control.event_types import EventCatalogue, checked_payload, require_subject
 from ssf.pipeline.new_event import IdempotencyKey, NewEvent, Published
 from ssf.pipeline.publish import Publisher
-from ssf.protocol.event_types import (
-    EVENT_CLASSES,
-    PROTOCOL_EVENT_TYPE_URIS,
-    find_event_type,
-)
+from ssf.protocol.event_types import PROTOCOL_EVENT_TYPE_URIS
 from ssf.protocol.subjects import parse_subject
 from ssf.rules.errors import InvalidRequest
 
@@ -50,33 +46,35 @@ class OfferedEvent:
 class Events:
     """What producers may do."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, catalogue: EventCatalogue) -> None:
         self._publisher = publisher
+        self._catalogue = catalogue
 
     async def emit(self, caller: Caller, offered: OfferedEvent) -> Published:
         """Takes an event in; it is stored with all of its deliveries when this returns.
 
         Raises:
             MalformedEvent: The payload does not fit the event type, or the type is unknown.
-            MalformedSubject: The subject is not a subject identifier.
+            MalformedSubject: The subject is not a subject identifier, or not one that events of
+                this type are about.
             InvalidRequest: The event type is one that only the transmitter emits.
             IdempotencyKeyReused: The key was used for another event.
         """
-        event_type = find_event_type(offered.event_type, field=offered.type_field)
+        event_type = await self._catalogue.find(
+            caller.project_id, offered.event_type, field=offered.type_field
+        )
         if event_type.uri in PROTOCOL_EVENT_TYPE_URIS:
             raise InvalidRequest(
                 f"{event_type.name} events are made by the transmitter itself.",
                 field=offered.type_field,
             )
-        payload: Mapping[str, Any] = (
-            EVENT_CLASSES[event_type.uri]
-            .from_payload(offered.payload, field=offered.event_field)
-            .to_payload()
-        )
+        payload = checked_payload(event_type, offered.payload, field=offered.event_field)
+        subject = parse_subject(offered.subject, field=offered.subject_field)
+        require_subject(event_type, subject, field=offered.subject_field)
         event = NewEvent(
             project_id=caller.project_id,
             event_type=event_type.uri,
-            subject=parse_subject(offered.subject, field=offered.subject_field),
+            subject=subject,
             payload=payload,
             txn=offered.txn,
             toe=offered.occurred_at_seconds,

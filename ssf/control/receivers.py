@@ -10,7 +10,8 @@ from typing import TypedDict
 from ssf.clock import Clock
 from ssf.control.access_tokens import AccessTokens
 from ssf.control.callers import Caller
-from ssf.protocol.event_types import CAEP_EVENT_TYPE_URIS, find_event_type
+from ssf.control.event_types import EventCatalogue
+from ssf.protocol.event_types import PROTOCOL_EVENT_TYPE_URIS
 from ssf.rules.errors import Conflict, InvalidRequest, NotFound
 from ssf.rules.identifiers import RandomBytes, new_client_id, new_secret
 from ssf.rules.receivers import Receiver, ReceiverTerms
@@ -88,6 +89,7 @@ class Receivers:
         clock: Clock,
         random_bytes: RandomBytes,
         tokens: AccessTokens,
+        catalogue: EventCatalogue,
         *,
         default_interval_seconds: int,
         default_max_streams: int,
@@ -98,6 +100,7 @@ class Receivers:
         self._clock = clock
         self._random_bytes = random_bytes
         self._tokens = tokens
+        self._catalogue = catalogue
         self._default_interval_seconds = default_interval_seconds
         self._default_max_streams = default_max_streams
         self._default_subjects = default_subjects
@@ -110,7 +113,7 @@ class Receivers:
             InvalidRequest: An event type on offer is one that only we emit.
             UnknownEventType: An event type on offer is unknown.
         """
-        agreed = self._terms(new)
+        agreed = self._terms(new, await self._offered(caller, new.events_supported))
         secret = new_secret("ssfs", self._random_bytes)
         # In a thread, since it takes a twentieth of a second on purpose.
         secret_hash = await asyncio.to_thread(_slow_hash, secret, self._random_bytes(16))
@@ -131,14 +134,12 @@ class Receivers:
             ) from None
         return ReceiverCredentials(receiver=receiver, client_secret=secret, access_token=token)
 
-    def _terms(self, new: NewReceiver) -> ReceiverTerms:
+    def _terms(self, new: NewReceiver, offered: tuple[str, ...] | None) -> ReceiverTerms:
         interval_seconds = new.min_verification_interval_seconds
         return ReceiverTerms(
             name=new.name,
             audience=new.audience,
-            events_supported=None
-            if new.events_supported is None
-            else _offered(new.events_supported),
+            events_supported=offered,
             min_verification_interval_seconds=self._default_interval_seconds
             if interval_seconds is None
             else interval_seconds,
@@ -161,6 +162,7 @@ class Receivers:
             InvalidRequest: An event type on offer is one that only we emit.
             UnknownEventType: An event type on offer is unknown.
         """
+        offered = await self._offered(caller, changes.get("events_supported"))
         try:
             async with self._database.transaction() as transaction:
                 found = await receivers.find_receiver(
@@ -168,7 +170,7 @@ class Receivers:
                 )
                 if found is None:
                     raise NotFound("There is no such receiver.", field="client_id")
-                changed = self._changed(found, changes)
+                changed = self._changed(found, changes, offered)
                 await receivers.change_receiver(transaction, found.id, changed)
                 await self._change_streams(transaction, found, changed)
         except AlreadyThere:
@@ -178,10 +180,12 @@ class Receivers:
             ) from None
         return changed
 
-    def _changed(self, receiver: Receiver, changes: ReceiverChanges) -> Receiver:
+    def _changed(
+        self, receiver: Receiver, changes: ReceiverChanges, offered: tuple[str, ...] | None
+    ) -> Receiver:
         """Only what is to change is judged: what is not was accepted when it was agreed."""
         asked = NewReceiver(name=receiver.name, audience=receiver.audience)
-        terms = self._terms(replace(asked, **changes))
+        terms = self._terms(replace(asked, **changes), offered)
         return replace(receiver, **{name: getattr(terms, name) for name in changes})
 
     async def _change_streams(
@@ -199,6 +203,28 @@ class Receivers:
                     after.events_supported, changed.events_requested or ()
                 ),
             )
+
+    async def _offered(
+        self, caller: Caller, names: tuple[str, ...] | None
+    ) -> tuple[str, ...] | None:
+        """URIs of the event types that an operator wants to offer."""
+        if names is None:
+            return None
+        field = "events_supported"
+        uris: list[str] = []
+        for name in names:
+            found = await self._catalogue.find(caller.project_id, name, field=field)
+            if found.uri in PROTOCOL_EVENT_TYPE_URIS:
+                raise InvalidRequest(
+                    f"{found.uri} is sent by the transmitter itself and is not offered.",
+                    field=field,
+                )
+            uris.append(found.uri)
+        return tuple(dict.fromkeys(uris))
+
+    async def events_supported(self, found: Sequence[Receiver]) -> Sequence[tuple[str, ...]]:
+        """URIs of the event types on offer to each of these receivers of one project."""
+        return await self._catalogue.offered_to_each(found)
 
     async def page(self, caller: Caller, *, after_id: int, limit: int) -> Sequence[Receiver]:
         """A page of receivers in the order in which they were added."""
@@ -242,22 +268,6 @@ class Receivers:
             await receivers.remove_receiver(transaction, found.id)
         for stream in owned:
             self._bell.ring(stream.id)
-
-
-def events_supported(receiver: Receiver) -> tuple[str, ...]:
-    """The event type URIs on offer to a receiver."""
-    return CAEP_EVENT_TYPE_URIS if receiver.events_supported is None else receiver.events_supported
-
-
-def _offered(names: tuple[str, ...]) -> tuple[str, ...]:
-    uris = tuple(dict.fromkeys(find_event_type(name).uri for name in names))
-    for uri in uris:
-        if uri not in CAEP_EVENT_TYPE_URIS:
-            raise InvalidRequest(
-                f"{uri} is sent by the transmitter itself and is not offered.",
-                field="events_supported",
-            )
-    return uris
 
 
 def _slow_hash(secret: str, salt: bytes) -> str:

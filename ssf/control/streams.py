@@ -11,7 +11,7 @@ from dataclasses import replace
 from keys.secret_box import SecretBox
 from ssf.clock import Clock
 from ssf.control.callers import Caller
-from ssf.control.receivers import events_supported
+from ssf.control.event_types import EventCatalogue
 from ssf.protocol.stream_configuration import Delivery, DeliveryMethod, StreamConfiguration
 from ssf.rules.egress import EgressPolicy, check_url
 from ssf.rules.endpoints import Endpoints
@@ -50,6 +50,7 @@ class Streams:
         clock: Clock,
         random_bytes: RandomBytes,
         secrets: SecretBox,
+        catalogue: EventCatalogue,
         issuer: str,
         egress_policy: EgressPolicy,
         sse_auto_provision: bool,
@@ -67,6 +68,7 @@ class Streams:
         self._clock = clock
         self._random_bytes = random_bytes
         self._secrets = secrets
+        self._catalogue = catalogue
         self._issuer = issuer
         self._endpoints = Endpoints.of_issuer(issuer)
         self._egress_policy = egress_policy
@@ -87,7 +89,8 @@ class Streams:
         async with self._database.transaction() as transaction:
             receiver = await self._lock(transaction, receiver)
             stream = await self._add(transaction, receiver, new)
-        return self.configuration(receiver, stream)
+            supported = await self._catalogue.offered_to(transaction, receiver)
+        return self.configuration(receiver, stream, supported)
 
     async def read(self, caller: Caller, stream_id: str) -> StreamConfiguration:
         """One stream (SSF 1.0 §8.1.1.2).
@@ -96,14 +99,16 @@ class Streams:
             NotFound: This receiver has no such stream.
         """
         receiver = caller.require_receiver()
-        return self.configuration(receiver, await self.visited(receiver, stream_id))
+        stream = await self.visited(receiver, stream_id)
+        return self.configuration(receiver, stream, await self._supported(receiver))
 
     async def list_all(self, caller: Caller) -> Sequence[StreamConfiguration]:
         """All streams of the receiver, in the order in which they were made."""
         receiver = caller.require_receiver()
         async with self._database.reading() as connection:
             found = await streams.list_streams(connection, receiver.id)
-        return [self.configuration(receiver, stream) for stream in found]
+            supported = await self._catalogue.offered_to(connection, receiver)
+        return [self.configuration(receiver, stream, supported) for stream in found]
 
     async def change(self, caller: Caller, stream_id: str, change: Change) -> StreamConfiguration:
         """Changes a stream, all or nothing (SSF 1.0 §8.1.1.3, §8.1.1.4).
@@ -116,15 +121,16 @@ class Streams:
         async with self._database.transaction() as transaction:
             receiver = await self._lock(transaction, receiver)
             stream = await self.owned(transaction, receiver, stream_id, for_update=True)
+            supported = await self._catalogue.offered_to(transaction, receiver)
             changed = await self._change(
                 transaction,
                 receiver,
                 stream,
-                change(self.configuration(receiver, stream)),
+                change(self.configuration(receiver, stream, supported)),
                 self._endpoints.poll_url(stream_id),
             )
         self._ring_for(changed)
-        return self.configuration(receiver, changed)
+        return self.configuration(receiver, changed, supported)
 
     async def delete(self, caller: Caller, stream_id: str) -> None:
         """Deletes a stream; what waited for it is dropped (SSF 1.0 §8.1.1.5).
@@ -147,7 +153,8 @@ class Streams:
             NotFound: There is none, and none is provided by itself.
         """
         receiver = caller.require_receiver()
-        return self._sse_configuration(receiver, await self.visited_facade(receiver))
+        stream = await self.visited_facade(receiver)
+        return self._sse_configuration(receiver, stream, await self._supported(receiver))
 
     async def replace_facade(self, caller: Caller, change: Change) -> StreamConfiguration:
         """Replaces the configuration of that stream, all or nothing; makes it when it is missing.
@@ -160,7 +167,8 @@ class Streams:
         async with self._database.transaction() as transaction:
             receiver = await self._lock(transaction, receiver)
             stream = await self.facade(transaction, receiver, for_update=True)
-            asked = change(self._sse_configuration(receiver, stream))
+            supported = await self._catalogue.offered_to(transaction, receiver)
+            asked = change(self._sse_configuration(receiver, stream, supported))
             poll_url = self._endpoints.sse_poll_url
             if stream.id:
                 changed = await self._change(transaction, receiver, stream, asked, poll_url)
@@ -168,7 +176,7 @@ class Streams:
                 new = self._edited(stream, asked, poll_url)
                 changed = await self._add(transaction, receiver, new)
         self._ring_for(changed)
-        return self._sse_configuration(receiver, changed)
+        return self._sse_configuration(receiver, changed, supported)
 
     async def delete_facade(self, caller: Caller) -> None:
         """Deletes that stream. Without one, the wish is fulfilled already.
@@ -217,6 +225,10 @@ class Streams:
             stream = await self.facade(connection, receiver)
         await self._restart_timer(receiver, stream)
         return stream
+
+    async def _supported(self, receiver: Receiver) -> tuple[str, ...]:
+        async with self._database.reading() as connection:
+            return await self._catalogue.offered_to(connection, receiver)
 
     async def _restart_timer(self, receiver: Receiver, stream: Stream) -> None:
         """Writes only where there is a timer: most reading costs no transaction."""
@@ -288,10 +300,15 @@ class Streams:
             await self._sign_of_life(connection, receiver, found)
         return found
 
-    def configuration(self, receiver: Receiver, stream: Stream) -> StreamConfiguration:
-        """A stream as its owner sees it; nobody else may be shown this."""
+    def configuration(
+        self, receiver: Receiver, stream: Stream, supported: tuple[str, ...]
+    ) -> StreamConfiguration:
+        """A stream as its owner sees it; nobody else may be shown this.
+
+        Args:
+            supported: URIs of the event types on offer to the receiver.
+        """
         sealed = stream.authorization_sealed
-        supported = events_supported(receiver)
         return StreamConfiguration(
             stream_id=stream.stream_id,
             iss=self._issuer,
@@ -346,8 +363,10 @@ class Streams:
             updated_at=now,
         )
 
-    def _sse_configuration(self, receiver: Receiver, stream: Stream) -> StreamConfiguration:
-        shown = self.configuration(receiver, stream)
+    def _sse_configuration(
+        self, receiver: Receiver, stream: Stream, supported: tuple[str, ...]
+    ) -> StreamConfiguration:
+        shown = self.configuration(receiver, stream, supported)
         if stream.method is DeliveryMethod.PUSH:
             return shown
         return replace(

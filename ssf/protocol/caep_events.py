@@ -30,12 +30,13 @@ SESSION_ESTABLISHED: Final = f"{_BASE}session-established"
 SESSION_PRESENTED: Final = f"{_BASE}session-presented"
 RISK_LEVEL_CHANGE: Final = f"{_BASE}risk-level-change"
 
-_COMMON: Final = (
+COMMON_MEMBERS: Final = (
     Member(name="event_timestamp", read=timestamp),
     Member(name="initiating_entity", read=one_of("admin", "user", "policy", "system")),
     Member(name="reason_admin", read=language_map),
     Member(name="reason_user", read=language_map),
 )
+"""What every CAEP event may carry (CAEP 1.0 §2)."""
 _COMPLIANCE: Final = one_of("compliant", "not-compliant")
 _RISK_LEVEL: Final = one_of("LOW", "MEDIUM", "HIGH")
 
@@ -66,7 +67,7 @@ class SessionRevoked(CaepEvent):
     """The session of the subject, or all that match a complex subject, ended (CAEP 1.0 §3.1)."""
 
     event_type: ClassVar[EventType] = _type(SESSION_REVOKED)
-    table: ClassVar[tuple[Member, ...]] = _COMMON
+    table: ClassVar[tuple[Member, ...]] = COMMON_MEMBERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,7 @@ class TokenClaimsChange(CaepEvent):
     event_type: ClassVar[EventType] = _type(TOKEN_CLAIMS_CHANGE)
     table: ClassVar[tuple[Member, ...]] = (
         Member(name="claims", read=json_object, required=True),
-        *_COMMON,
+        *COMMON_MEMBERS,
     )
     example: ClassVar[Mapping[str, Any]] = {"claims": {"role": "ro-admin"}}
 
@@ -112,7 +113,7 @@ class CredentialChange(CaepEvent):
         Member(name="x509_issuer", read=text),
         Member(name="x509_serial", read=text),
         Member(name="fido2_aaguid", read=text),
-        *_COMMON,
+        *COMMON_MEMBERS,
     )
     example: ClassVar[Mapping[str, Any]] = {"credential_type": "password", "change_type": "update"}
 
@@ -142,7 +143,7 @@ class AssuranceLevelChange(CaepEvent):
         Member(name="current_level", read=text, required=True),
         Member(name="previous_level", read=text),
         Member(name="change_direction", read=one_of("increase", "decrease")),
-        *_COMMON,
+        *COMMON_MEMBERS,
     )
     example: ClassVar[Mapping[str, Any]] = {"namespace": "NIST-AAL", "current_level": "nist-aal2"}
 
@@ -165,7 +166,7 @@ class DeviceComplianceChange(CaepEvent):
     table: ClassVar[tuple[Member, ...]] = (
         Member(name="previous_status", read=_COMPLIANCE, required=True),
         Member(name="current_status", read=_COMPLIANCE, required=True),
-        *_COMMON,
+        *COMMON_MEMBERS,
     )
     example: ClassVar[Mapping[str, Any]] = {
         "previous_status": "compliant",
@@ -193,7 +194,7 @@ class SessionEstablished(CaepEvent):
         Member(name="acr", read=text),
         Member(name="amr", read=text_array),
         Member(name="ext_id", read=text),
-        *_COMMON,
+        *COMMON_MEMBERS,
     )
 
     fp_ua: str | None = None
@@ -215,7 +216,7 @@ class SessionPresented(CaepEvent):
     table: ClassVar[tuple[Member, ...]] = (
         Member(name="fp_ua", read=text),
         Member(name="ext_id", read=text),
-        *_COMMON,
+        *COMMON_MEMBERS,
     )
 
     fp_ua: str | None = None
@@ -240,7 +241,7 @@ class RiskLevelChange(CaepEvent):
         Member(name="current_level", read=_RISK_LEVEL, required=True),
         Member(name="previous_level", read=_RISK_LEVEL),
         Member(name="risk_reason", read=text),
-        *_COMMON,
+        *COMMON_MEMBERS,
     )
     example: ClassVar[Mapping[str, Any]] = {"principal": "USER", "current_level": "HIGH"}
 

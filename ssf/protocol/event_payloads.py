@@ -13,9 +13,9 @@ written back, in both ways (SSF 1.0 §4: receivers ignore what they do not under
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
-from ssf.protocol.errors import MalformedEvent
+from ssf.protocol.errors import MalformedEvent, MalformedSubject
 from ssf.protocol.json_values import (
     copy_json,
     is_number,
@@ -24,6 +24,7 @@ from ssf.protocol.json_values import (
     require_plain_json,
     type_name,
 )
+from ssf.protocol.subjects import Subject
 
 LATEST_TIMESTAMP_SECONDS: Final = 10**11
 """Seconds since 1970 above which a timestamp is surely milliseconds: the year 5138."""
@@ -31,8 +32,39 @@ LATEST_TIMESTAMP_SECONDS: Final = 10**11
 # BCP 47 loosely: subtags of 1 to 8 letters and digits, the first of letters.
 _LANGUAGE_TAG = re.compile("[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
 
-Reader = Callable[[object, str, bool], Any]
-"""(value, field, strict) -> the attribute's value. Raises MalformedEvent."""
+_CAMEL_HUMP = re.compile("(?<=[a-z])(?=[A-Z])")
+
+_Value = TypeVar("_Value")
+_Read = Callable[[object, str, bool], _Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader(Generic[_Value]):
+    """Checks and converts the JSON value of a member.
+
+    Attributes:
+        kind: What it takes, for people, such as `string` or `LOW|MEDIUM|HIGH`.
+        read: (value, field, strict) -> the attribute's value. Raises MalformedEvent.
+    """
+
+    kind: str
+    read: _Read[_Value]
+
+    def __call__(self, value: object, field: str, strict: bool) -> _Value:
+        """Read the value; `field` is its path, for errors."""
+        return self.read(value, field, strict)
+
+
+def reads(kind: str) -> Callable[[_Read[_Value]], Reader[_Value]]:
+    """Make a function a `Reader` of this kind."""
+    return lambda read: Reader(kind, read)
+
+
+Rule = Callable[[Mapping[str, Any], str, bool], None]
+"""(members as on the wire, path of the payload, strict). Raises MalformedEvent."""
+
+SubjectRule = Callable[[Subject, str], None]
+"""(subject, its path), for what we emit. Raises MalformedSubject."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +74,14 @@ class EventType:
     Attributes:
         uri: The key in `events`, compared case-sensitively.
         name: Short name for people and commands, such as `session-revoked`; unique.
-        family: The specification it is from: `ssf`, `caep`.
+        family: The specification it is from: `ssf`, `caep`, `risc`, `scim`, `oauth`.
+        deprecated: Whether its specification tells new code to use another one.
     """
 
     uri: str
     name: str
     family: str
+    deprecated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,19 +89,21 @@ class Member:
     """One member that an event definition names.
 
     Attributes:
-        name: As on the wire; the attribute has the same name, with `_` for `-`.
+        name: As on the wire.
         read: Checks and converts the JSON value.
         required: Whether a payload without it is malformed, strict or not.
+        attribute: Name of the dataclass attribute that holds it: `new_value` for `new-value`,
+            `bulk_id` for `bulkId`.
     """
 
     name: str
-    read: Reader
+    read: Reader[Any]
     required: bool = False
+    attribute: str = field(init=False)
 
-    @property
-    def attribute(self) -> str:
-        """Name of the dataclass attribute that holds the member."""
-        return self.name.replace("-", "_")
+    def __post_init__(self) -> None:
+        words = _CAMEL_HUMP.sub("_", self.name).replace("-", "_")
+        object.__setattr__(self, "attribute", words.lower())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,13 +113,21 @@ class EventPayload:
     Attributes:
         event_type: Which event this is.
         table: The members that the definition names.
+        rules: What holds between members, checked after each has been read.
+        subject_formats: Formats of the subject with which it may be emitted; empty for any.
+        subject_rule: What else must be true of the subject, or None.
         example: A minimal payload that is valid strictly. Not to be changed.
+        example_subject: A subject with which it may be emitted. Not to be changed.
         extra: Members that the definition does not name, as they were.
     """
 
     event_type: ClassVar[EventType]
     table: ClassVar[tuple[Member, ...]] = ()
+    rules: ClassVar[tuple[Rule, ...]] = ()
+    subject_formats: ClassVar[tuple[str, ...]] = ()
+    subject_rule: ClassVar[SubjectRule | None] = None
     example: ClassVar[Mapping[str, Any]] = {}
+    example_subject: ClassVar[Mapping[str, Any]] = {"format": "email", "email": "user@example.com"}
 
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -110,9 +154,30 @@ class EventPayload:
                 known[member.attribute] = member.read(value, at, strict)
             elif member.required:
                 raise MalformedEvent(f"is required by {cls.event_type.name}", field=at)
+        for rule in cls.rules:
+            rule(members, field, strict)
         named = {member.name for member in cls.table}
         extra = {name: value for name, value in members.items() if name not in named}
         return cls(**known, extra=copy_json(extra) if strict else extra)
+
+    @classmethod
+    def require_subject(cls, subject: Subject, *, field: str = "subject") -> None:
+        """Check that the event may be emitted about a subject.
+
+        Args:
+            field: Path of the subject, for errors.
+
+        Raises:
+            MalformedSubject: With the path of the member that is wrong.
+        """
+        if cls.subject_formats and subject.format not in cls.subject_formats:
+            raise MalformedSubject(
+                f"must be {' or '.join(cls.subject_formats)} for {cls.event_type.name}, "
+                f"not {quote(subject.format)}",
+                field=f"{field}.format",
+            )
+        if cls.subject_rule is not None:
+            cls.subject_rule(subject, field)
 
     def to_payload(self) -> dict[str, Any]:
         """Return a fresh JSON object that `from_payload` reads back as an equal event."""
@@ -133,6 +198,7 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, list | tuple) else value
 
 
+@reads("string")
 def text(value: object, field: str, strict: bool) -> str:
     """Read a string. Strictly it must not be empty."""
     if not isinstance(value, str):
@@ -142,12 +208,13 @@ def text(value: object, field: str, strict: bool) -> str:
     return value
 
 
+@reads("string")
 def any_text(value: object, field: str, strict: bool) -> str:
     """Read a string that may be empty, such as an echoed `state`."""
     return text(value, field, False)
 
 
-def one_of(*accepted: str, closed_on_receipt: bool = True) -> Reader:
+def one_of(*accepted: str, closed_on_receipt: bool = True) -> Reader[str]:
     """Read a string from a closed list.
 
     Args:
@@ -156,6 +223,7 @@ def one_of(*accepted: str, closed_on_receipt: bool = True) -> Reader:
             another value too. False only closes the list for what we emit.
     """
 
+    @reads("|".join(accepted))
     def read(value: object, field: str, strict: bool) -> str:
         word = text(value, field, strict)
         if word not in accepted and (strict or closed_on_receipt):
@@ -167,6 +235,7 @@ def one_of(*accepted: str, closed_on_receipt: bool = True) -> Reader:
     return read
 
 
+@reads("number of seconds")
 def timestamp(value: object, field: str, strict: bool) -> int | float:
     """Read seconds since 1970-01-01T00:00:00Z, fractions allowed (CAEP 1.0 §2).
 
@@ -185,6 +254,7 @@ def timestamp(value: object, field: str, strict: bool) -> int | float:
     return value
 
 
+@reads("object of texts by language tag")
 def language_map(value: object, field: str, strict: bool) -> dict[str, str]:
     """Read texts by BCP 47 language tag, at least one (CAEP 1.0 §2).
 
@@ -202,14 +272,23 @@ def language_map(value: object, field: str, strict: bool) -> dict[str, str]:
     return {tag: text(texts[tag], f"{field}.{tag}", strict) for tag in texts}
 
 
+@reads("object")
 def json_object(value: object, field: str, strict: bool) -> dict[str, Any]:
     """Read an object of any members, at least one."""
-    members = require_object(value, field, MalformedEvent)
+    members = any_object(value, field, strict)
     if not members:
         raise MalformedEvent("must have at least one member", field=field)
+    return members
+
+
+@reads("object")
+def any_object(value: object, field: str, strict: bool) -> dict[str, Any]:
+    """Read an object of any members, also of none."""
+    members = require_object(value, field, MalformedEvent)
     return copy_json(members) if strict else dict(members)
 
 
+@reads("array of strings")
 def text_array(value: object, field: str, strict: bool) -> tuple[str, ...]:
     """Read an array of strings.
 

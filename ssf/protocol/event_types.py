@@ -1,13 +1,13 @@
 """Which event types there are: URIs, short names, families.
 
-A further family (RISC, SCIM) is one file like `caep_events` and one entry in `_FAMILIES`.
+A further family is one file like `caep_events` and one entry in `_FAMILIES`.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from ssf.protocol import caep_events, ssf_events
+from ssf.protocol import caep_events, oauth_events, risc_events, scim_events, ssf_events
 from ssf.protocol.caep_events import (
     ASSURANCE_LEVEL_CHANGE,
     CREDENTIAL_CHANGE,
@@ -30,11 +30,15 @@ __all__ = [
     "DEVICE_COMPLIANCE_CHANGE",
     "EVENT_CLASSES",
     "EVENT_TYPES",
+    "OAUTH_EVENT_TYPE_URIS",
     "PROTOCOL_EVENT_TYPE_URIS",
+    "RISC_EVENT_TYPE_URIS",
     "RISK_LEVEL_CHANGE",
+    "SCIM_EVENT_TYPE_URIS",
     "SESSION_ESTABLISHED",
     "SESSION_PRESENTED",
     "SESSION_REVOKED",
+    "SPECIFIED_PREFIXES",
     "STREAM_UPDATED",
     "TOKEN_CLAIMS_CHANGE",
     "VERIFICATION",
@@ -45,7 +49,16 @@ __all__ = [
 _FAMILIES: Final = (
     ssf_events.EVENTS,
     caep_events.EVENTS,
+    risc_events.EVENTS,
+    scim_events.EVENTS,
+    oauth_events.EVENTS,
 )
+
+SPECIFIED_PREFIXES: Final = (
+    "https://schemas.openid.net/secevent/",
+    "urn:ietf:params:scim:event:",
+)
+"""Where the specifications define event type URIs, those of drafts and of the future included."""
 
 EVENT_CLASSES: Final[Mapping[str, type[EventPayload]]] = MappingProxyType(
     {event.event_type.uri: event for family in _FAMILIES for event in family}
@@ -60,6 +73,19 @@ EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
 CAEP_EVENT_TYPE_URIS: Final[tuple[str, ...]] = tuple(
     event.event_type.uri for event in caep_events.EVENTS
 )
+
+RISC_EVENT_TYPE_URIS: Final[tuple[str, ...]] = tuple(
+    event.event_type.uri for event in risc_events.EVENTS
+)
+
+SCIM_EVENT_TYPE_URIS: Final[tuple[str, ...]] = tuple(
+    event.event_type.uri for event in scim_events.EVENTS
+)
+
+OAUTH_EVENT_TYPE_URIS: Final[tuple[str, ...]] = tuple(
+    event.event_type.uri for event in oauth_events.EVENTS
+)
+"""Of a draft that expired; a transmitter offers them only when told to."""
 
 PROTOCOL_EVENT_TYPE_URIS: Final[tuple[str, ...]] = tuple(
     event.event_type.uri for event in ssf_events.EVENTS

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ssf.protocol.errors import MalformedEvent, UnknownEventType
+from ssf.protocol.event_payloads import EventPayload
 from ssf.protocol.event_types import EVENT_CLASSES, EventType
 from ssf.protocol.json_values import copy_json, quote, require_object
 
@@ -66,13 +67,27 @@ def parse_event(uri: str, payload: object, *, field: str = "events", strict: boo
 
 
 def example_payload(uri: str) -> dict[str, Any]:
-    """Return a fresh minimal payload of an event type, valid strictly; for docs and tests.
+    """Return a fresh minimal payload of an event type, valid strictly; for people and tests.
 
     Raises:
         UnknownEventType: The URI is not registered.
     """
+    example: dict[str, Any] = copy_json(_class_of(uri).example)
+    return example
+
+
+def example_subject(uri: str) -> dict[str, Any]:
+    """Return a fresh subject about which an event of this type may be emitted.
+
+    Raises:
+        UnknownEventType: The URI is not registered.
+    """
+    example: dict[str, Any] = copy_json(_class_of(uri).example_subject)
+    return example
+
+
+def _class_of(uri: str) -> type[EventPayload]:
     event_class = EVENT_CLASSES.get(uri)
     if event_class is None:
         raise UnknownEventType(f"{quote(uri)} is not a known event type URI", field="event_type")
-    example: dict[str, Any] = copy_json(event_class.example)
-    return example
+    return event_class

@@ -19,3 +19,10 @@ async def ensure_default_project(connection: Connection, *, now: int) -> int:
         select(projects.c.id).where(projects.c.name == DEFAULT_PROJECT)
     )
     return int(found.scalar_one())
+
+
+async def lock_project(connection: Connection, project_id: int) -> None:
+    """Of two transactions that count what a project has, the second sees what the first made."""
+    await connection.execute(
+        select(projects.c.id).where(projects.c.id == project_id).with_for_update()
+    )

@@ -54,6 +54,7 @@ ROUTES = [
     ("PATCH", f"/admin/v1/streams/{STREAM_ID}"),
     ("POST", f"/admin/v1/streams/{STREAM_ID}/status"),
     ("PATCH", "/admin/v1/receivers/{client_id}"),
+    ("POST", "/admin/v1/event-types"),
 ]
 BODY_MAY_BE_MISSING = {("POST", STREAMS), ("POST", "/sse/v1/verify")}
 
@@ -366,6 +367,7 @@ async def test_f87_a_receiver_with_a_bad_property_is_refused_by_name_and_not_add
         ("events_supported", "session-revoked"),
         ("events_supported", ["no-such-type"]),
         ("events_supported", ["verification"]),
+        ("events_supported", ["token-revoked"]),
         ("min_verification_interval", -1),
         ("min_verification_interval", 1.5),
         ("min_verification_interval", "60"),
@@ -449,6 +451,9 @@ NAMES = [
     "name",
     "events_supported",
     "max_streams",
+    "uri",
+    "schema",
+    "properties",
     "email",
     "id",
     SESSION_REVOKED,

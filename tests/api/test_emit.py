@@ -7,13 +7,14 @@ from typing import Any
 import httpx
 import pytest
 
-from ssf.protocol.event_types import CAEP_EVENT_TYPE_URIS, EVENT_TYPES
-from ssf.protocol.events import example_payload
+from ssf.protocol.event_types import EVENT_TYPES
+from ssf.protocol.events import example_payload, example_subject
 from tests.api.test_ssf_poll import poll, polled_claims, set_status, verified_set
 from tests.api.test_ssf_streams import everything
 from tests.clients import (
     AUDIENCE,
     CREDENTIAL_CHANGE,
+    EVERYTHING_ON_OFFER,
     ISSUER,
     SESSION_REVOKED,
     SUBJECT,
@@ -46,7 +47,7 @@ async def receiver(transmitter: TransmitterUnderTest) -> ReceiverUnderTest:
 @pytest.fixture
 async def stream_id(receiver: ReceiverUnderTest) -> str:
     """A poll stream for every event type."""
-    created = await receiver.create_stream(events_requested=list(CAEP_EVENT_TYPE_URIS))
+    created = await receiver.create_stream(events_requested=EVERYTHING_ON_OFFER)
     found: str = created["stream_id"]
     return found
 
@@ -79,18 +80,18 @@ async def test_an_event_that_nobody_wants_is_taken_in_all_the_same(
 async def test_every_event_type_arrives_in_both_shapes_by_name_and_by_uri(
     transmitter: TransmitterUnderTest, receiver: ReceiverUnderTest, stream_id: str
 ):
-    for uri in CAEP_EVENT_TYPE_URIS:
-        payload = example_payload(uri)
+    for uri in EVERYTHING_ON_OFFER:
+        payload, subject = example_payload(uri), example_subject(uri)
         for body in (
-            {"event_type": uri, "subject": SUBJECT, "payload": payload},
-            {"event_type": EVENT_TYPES[uri].name, "subject": SUBJECT, "payload": payload},
-            {"events": {uri: payload}, "sub_id": SUBJECT},
+            {"event_type": uri, "subject": subject, "payload": payload},
+            {"event_type": EVENT_TYPES[uri].name, "subject": subject, "payload": payload},
+            {"events": {uri: payload}, "sub_id": subject},
         ):
             response = await offer(transmitter, body)
             assert response.status_code == 202, (uri, response.text)
             (claims,) = await polled_claims(transmitter, receiver, stream_id)
             assert claims["events"] == {uri: payload}
-            assert claims["sub_id"] == SUBJECT
+            assert claims["sub_id"] == subject
             await poll(receiver, stream_id, ack=[claims["jti"]])
 
 

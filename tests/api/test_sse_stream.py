@@ -18,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text, update
 
-from ssf.protocol.event_types import CAEP_EVENT_TYPE_URIS
 from ssf.protocol.subject_formats import FORMAT_NAMES
 from ssf.rules.access import Scope
 from ssf.store import receivers as receiver_rows
@@ -28,6 +27,7 @@ from ssf.store.database import Database
 from tests.clients import (
     AUDIENCE,
     CREDENTIAL_CHANGE,
+    EVERYTHING_ON_OFFER,
     ISSUER,
     POLL,
     PUSH,
@@ -164,7 +164,7 @@ async def test_the_first_get_shows_the_default_configuration(transmitter):
     assert await read(receiver) == {
         "iss": ISSUER,
         "aud": AUDIENCE,
-        "events_supported": list(CAEP_EVENT_TYPE_URIS),
+        "events_supported": EVERYTHING_ON_OFFER,
         "events_requested": [],
         "events_delivered": [],
         "delivery": {"method": OLD_POLL, "endpoint_url": POLL_URL},
@@ -977,7 +977,7 @@ async def test_the_one_stream_made_through_ssf_1_0_is_shown_here_in_old_words(tr
     assert await read(receiver) == {
         "iss": ISSUER,
         "aud": AUDIENCE,
-        "events_supported": list(CAEP_EVENT_TYPE_URIS),
+        "events_supported": EVERYTHING_ON_OFFER,
         "events_requested": [U1, U4],
         "events_delivered": [U1],
         "delivery": {**PUSHED, "authorization_header": "Bearer x"},

@@ -7,12 +7,12 @@ from typing import Any
 import httpx
 import pytest
 
-from ssf.protocol.event_types import CAEP_EVENT_TYPE_URIS
 from ssf.store.database import Database
 from tests.api.test_ssf_poll import poll, polled_claims, verified_set
 from tests.clients import (
     AUDIENCE,
     CREDENTIAL_CHANGE,
+    EVERYTHING_ON_OFFER,
     ISSUER,
     POLL,
     PUSH,
@@ -217,7 +217,7 @@ async def test_a_created_stream_has_every_required_property(receiver: ReceiverUn
         "stream_id": created["stream_id"],
         "iss": ISSUER,
         "aud": AUDIENCE,
-        "events_supported": list(CAEP_EVENT_TYPE_URIS),
+        "events_supported": EVERYTHING_ON_OFFER,
         "events_requested": [SESSION_REVOKED, UNKNOWN_TYPE],
         "events_delivered": [SESSION_REVOKED],
         "delivery": PUSH_DELIVERY,
@@ -366,7 +366,7 @@ async def test_t17_transmitter_supplied_members_are_ignored_by_create(
     ) == {
         "iss": ISSUER,
         "aud": AUDIENCE,
-        "events_supported": list(CAEP_EVENT_TYPE_URIS),
+        "events_supported": EVERYTHING_ON_OFFER,
         "events_delivered": [SESSION_REVOKED],
         "min_verification_interval": 60,
     }

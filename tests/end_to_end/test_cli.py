@@ -59,7 +59,7 @@ def refused(ended: Ended, code: int, *words: str) -> None:
 
 async def test_help_lists_every_command(tmp_path: Path) -> None:
     shown = succeeded(await run("--help", cwd=tmp_path)).stdout
-    for command in ("serve", "migrate", "emit", "receivers", "streams", "deliveries"):
+    for command in ("serve", "migrate", "emit", "events", "receivers", "streams", "deliveries"):
         assert f" {command} " in shown
 
 
@@ -77,6 +77,8 @@ async def test_every_command_has_help_that_names_its_options(tmp_path: Path) -> 
             "--max-streams",
             "--json",
         ),
+        ("events",): ("list", "show", "add", "remove"),
+        ("events", "add"): ("--name", "--schema", "--json", "--url", "--database"),
         ("streams",): ("list",),
         ("deliveries", "list"): ("--event", "--stream", "--state", "--json"),
     }
