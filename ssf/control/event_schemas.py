@@ -5,7 +5,6 @@ regular expressions run in linear time: those that could not (look-around, back 
 those that would take too much memory do not compile.
 """
 
-import json
 from functools import lru_cache
 from typing import Any
 
@@ -92,10 +91,8 @@ def _named_member(error: jsonschema_rs.ValidationError, payload: Any) -> str | N
 
 @lru_cache(maxsize=_COMPILED_KEPT)
 def _compiled(schema: str) -> jsonschema_rs.Validator:
-    # Without its `$id`, so that `#` is this schema and nothing that is known by that name.
-    anonymous = {name: value for name, value in json.loads(schema).items() if name != "$id"}
     return jsonschema_rs.Draft202012Validator(
-        json.dumps(anonymous),
+        schema,
         offline=True,
         mask="the value",
         pattern_options=jsonschema_rs.RegexOptions(
