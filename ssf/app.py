@@ -10,9 +10,10 @@ from starlette.applications import Starlette
 
 from keys.secret_box import SecretBox
 from ssf import __version__
-from ssf.api.admin import AdminApi
 from ssf.api.admin_event_types import EventTypesApi
+from ssf.api.admin_events import AdminEventsApi
 from ssf.api.admin_explanations import AdminExplanationsApi
+from ssf.api.admin_receivers import AdminReceiversApi
 from ssf.api.admin_streams import AdminStreamsApi
 from ssf.api.health import Checks, Health
 from ssf.api.operations import AnyOperation, Dispatcher, no_such_path
@@ -323,7 +324,8 @@ async def build_transmitter(
             polling=polling,
             missing_required=MissingRequired(settings.sse_missing_required),
         ).operations(),
-        *AdminApi(receivers=receivers, events=Events(publisher, catalogue)).operations(),
+        *AdminEventsApi(Events(publisher, catalogue)).operations(),
+        *AdminReceiversApi(receivers).operations(),
         *EventTypesApi(EventTypes(database, clock, catalogue)).operations(),
         *AdminStreamsApi(operations=operators, transitions=transitions).operations(),
         *AdminExplanationsApi(Explanations(database)).operations(),

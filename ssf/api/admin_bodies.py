@@ -50,3 +50,8 @@ def page(name: str, shown: Sequence[dict[str, Any]], ids: Sequence[int], limit: 
     if len(shown) > limit:
         body["next"] = str(ids[limit - 1])
     return json_response(body)
+
+
+def as_tuple(value: str | list[str]) -> tuple[str, ...]:
+    """One word or several, each once, in the order given."""
+    return (value,) if isinstance(value, str) else tuple(dict.fromkeys(value))

@@ -6,10 +6,11 @@ proxies are not to be trusted with those in a path.
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ssf.api.admin_bodies import AdminBody, page, parsed
 from ssf.api.operations import Operation
 from ssf.api.query import page_limits
 from ssf.api.request_body import MAX_DEPTH, parse_object, raw_body
@@ -30,10 +31,8 @@ Word = Annotated[
 ]
 
 
-class EventTypeBody(BaseModel):
+class EventTypeBody(AdminBody):
     """An event type to be registered."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
     uri: Word
     name: Word | None = None
@@ -57,20 +56,17 @@ class EventTypesApi:
     async def get_event_types(self, request: Request, caller: Caller) -> Response:
         """One event type, with `?type=`, or a page of them."""
         if "type" in request.query_params:
-            found = await self._event_types.show(caller, _named(request))
-            return json_response(_event_type(found))
+            return json_response(_event_type(await self._event_types.show(caller, _named(request))))
         after, limit = page_limits(request)
-        page = await self._event_types.page(caller, after=after, limit=limit + 1)
-        body: dict[str, Any] = {"event_types": [_event_type(one) for one in page[:limit]]}
-        if len(page) > limit:
-            body["next"] = str(page[limit - 1].position)
-        return json_response(body)
+        found = await self._event_types.page(caller, after=after, limit=limit + 1)
+        positions = [one.position for one in found]
+        return page("event_types", [_event_type(one) for one in found], positions, limit)
 
     async def add_event_type(self, request: Request, caller: Caller) -> Response:
         """Registers an event type: 201."""
         raw = await raw_body(request)
         # A level more than elsewhere: a schema may have all of them for itself.
-        body = _parsed(parse_object(request, raw, max_depth=MAX_DEPTH + 1))
+        body = parsed(EventTypeBody, parse_object(request, raw, max_depth=MAX_DEPTH + 1))
         added = await self._event_types.add(
             caller, uri=body.uri, name=body.name, schema=body.payload_schema
         )
@@ -87,15 +83,6 @@ def _named(request: Request) -> str:
     if len(values) != 1:
         raise InvalidRequest("Say which with one ?type=…, a URI or a short name.", field="type")
     return require_text(values[0], "type", ProtocolError, max_chars=MAX_EVENT_URI_CHARS)
-
-
-def _parsed(body: dict[str, Any]) -> EventTypeBody:
-    try:
-        return EventTypeBody.model_validate(body)
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        field = str(problem["loc"][0])[:255]
-        raise InvalidRequest(f"{field}: {problem['msg']}.", field=field) from None
 
 
 def _event_type(shown: ShownEventType) -> dict[str, Any]:

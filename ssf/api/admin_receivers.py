@@ -1,36 +1,23 @@
-"""`/admin/v1`: producers hand events in, operators add receivers and look at what happens."""
+"""`/admin/v1/receivers`: operators add receivers, and change what is agreed with them."""
 
-import math
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ssf.api.admin_bodies import AdminBody, Name, Word, Words, page, parsed
+from ssf.api.admin_bodies import AdminBody, Name, Word, Words, as_tuple, page, parsed
 from ssf.api.operations import Operation
 from ssf.api.query import page_limits, path_name
-from ssf.api.request_body import (
-    MAX_EVENT_BODY_BYTES,
-    MAX_EVENT_DEPTH,
-    json_object,
-    parse_object,
-    raw_body,
-)
+from ssf.api.request_body import json_object
 from ssf.api.responses import empty_response, json_response
 from ssf.control.callers import Caller
-from ssf.control.events import Events, OfferedEvent
 from ssf.control.receivers import NewReceiver, ReceiverChanges, Receivers
 from ssf.rules.access import Scope
-from ssf.rules.errors import InvalidRequest
 from ssf.rules.receivers import Receiver
 from ssf.rules.subject_membership import DefaultSubjects
 
 _ADMIN = (Scope.ADMIN,)
-_WRITE = (Scope.EVENTS_WRITE,)
-_MAX_SECONDS = 253_402_300_799
-"""The end of the year 9999."""
 
 
 class ReceiverBody(AdminBody):
@@ -61,56 +48,23 @@ class ReceiverChangesBody(AdminBody):
     subject_in_event: bool | None = None
 
 
-class EventBody(AdminBody):
-    """An event to be emitted, by type, subject and payload."""
+class AdminReceiversApi:
+    """What operators may do with receivers."""
 
-    event_type: Word
-    subject: dict[str, Any]
-    payload: dict[str, Any] = Field(default_factory=dict)
-    txn: Word | None = None
-    occurred_at: int | float | str | None = None
-    audience: Word | Words | None = None
-
-
-class SetShapedEventBody(AdminBody):
-    """An event to be emitted, in the shape that it will have in the SET."""
-
-    events: Annotated[dict[str, dict[str, Any]], Field(min_length=1, max_length=1)]
-    sub_id: dict[str, Any]
-    txn: Word | None = None
-    toe: int | float | None = None
-    audience: Word | Words | None = None
-
-
-class AdminApi:
-    """What operators and producers may do."""
-
-    def __init__(self, *, receivers: Receivers, events: Events) -> None:
+    def __init__(self, receivers: Receivers) -> None:
         self._receivers = receivers
-        self._events = events
 
     def operations(self) -> list[Operation]:
-        """Everything under `/admin/v1`."""
+        """Everything under `/admin/v1/receivers`."""
         receivers = "/admin/v1/receivers"
         receiver = f"{receivers}/{{client_id}}"
         return [
-            Operation(method="POST", path="/admin/v1/events", scopes=_WRITE, endpoint=self.emit),
             Operation(method="POST", path=receivers, scopes=_ADMIN, endpoint=self.add_receiver),
             Operation(method="GET", path=receivers, scopes=_ADMIN, endpoint=self.list_receivers),
             Operation(method="GET", path=receiver, scopes=_ADMIN, endpoint=self.show_receiver),
             Operation(method="PATCH", path=receiver, scopes=_ADMIN, endpoint=self.change_receiver),
             Operation(method="DELETE", path=receiver, scopes=_ADMIN, endpoint=self.remove_receiver),
         ]
-
-    async def emit(self, request: Request, caller: Caller) -> Response:
-        """Takes an event in: 202 once it and its deliveries are stored."""
-        raw = await raw_body(request, max_bytes=MAX_EVENT_BODY_BYTES)
-        published = await self._events.emit(caller, _offered(request, raw))
-        return json_response(
-            {"event_id": published.event_id, "matched": published.matched},
-            status=202,
-            headers={"Idempotent-Replayed": "true"} if published.replayed else {},
-        )
 
     async def add_receiver(self, request: Request, caller: Caller) -> Response:
         """Adds a receiver: 201 with its secrets, which are shown this once."""
@@ -119,7 +73,7 @@ class AdminApi:
             caller,
             NewReceiver(
                 name=body.name,
-                audience=_as_tuple(body.audience),
+                audience=as_tuple(body.audience),
                 events_supported=None
                 if body.events_supported is None
                 else tuple(body.events_supported),
@@ -175,7 +129,7 @@ def _changes(body: ReceiverChangesBody) -> ReceiverChanges:
     if "name" in said:
         changes["name"] = body.name
     if "audience" in said:
-        changes["audience"] = _as_tuple(body.audience)
+        changes["audience"] = as_tuple(body.audience)
     if "events_supported" in said:
         offered = body.events_supported
         changes["events_supported"] = None if offered is None else tuple(offered)
@@ -193,84 +147,6 @@ def _changes(body: ReceiverChangesBody) -> ReceiverChanges:
     if "subject_in_event" in said:
         changes["subject_in_event"] = body.subject_in_event
     return changes
-
-
-def _offered(request: Request, raw: bytes) -> OfferedEvent:
-    body = parse_object(request, raw, max_depth=MAX_EVENT_DEPTH)
-    key = _idempotency_key(request)
-    if "events" in body:
-        shaped = parsed(SetShapedEventBody, body)
-        uri, payload = next(iter(shaped.events.items()))
-        return OfferedEvent(
-            event_type=uri,
-            type_field=f"events.{uri}",
-            event_field=f"events.{uri}",
-            subject=shaped.sub_id,
-            subject_field="sub_id",
-            payload=payload,
-            txn=shaped.txn,
-            occurred_at_seconds=_seconds(shaped.toe, "toe"),
-            audience=None if shaped.audience is None else _as_tuple(shaped.audience),
-            idempotency_key=key,
-            raw_body=raw,
-        )
-    plain = parsed(EventBody, body)
-    return OfferedEvent(
-        event_type=plain.event_type,
-        type_field="event_type",
-        event_field="payload",
-        subject=plain.subject,
-        subject_field="subject",
-        payload=plain.payload,
-        txn=plain.txn,
-        occurred_at_seconds=_seconds(plain.occurred_at, "occurred_at"),
-        audience=None if plain.audience is None else _as_tuple(plain.audience),
-        idempotency_key=key,
-        raw_body=raw,
-    )
-
-
-def _idempotency_key(request: Request) -> str | None:
-    values = request.headers.getlist("idempotency-key")
-    if not values:
-        return None
-    key = values[0]
-    if len(values) > 1 or not 0 < len(key) <= 255 or not (key.isascii() and key.isprintable()):
-        raise InvalidRequest(
-            "Idempotency-Key is given once and has 1 to 255 visible ASCII characters.",
-            field="Idempotency-Key",
-        )
-    return key
-
-
-def _seconds(value: float | str | None, field: str) -> float | None:
-    """Seconds since the epoch, from a number or an RFC 3339 text with an offset."""
-    if isinstance(value, str):
-        value = _from_rfc3339(value, field)
-    if value is None:
-        return None
-    if not math.isfinite(value) or not 0 <= value <= _MAX_SECONDS:
-        raise InvalidRequest(
-            f"{field} is in seconds since 1970, not milliseconds, and not negative.", field=field
-        )
-    return value
-
-
-def _from_rfc3339(text: str, field: str) -> float:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise InvalidRequest(
-            f"{field} is a number of seconds or a time such as 2026-01-31T12:00:00Z.", field=field
-        )
-    seconds = moment.timestamp()
-    return int(seconds) if seconds.is_integer() else seconds
-
-
-def _as_tuple(value: str | list[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(dict.fromkeys(value))
 
 
 def _receiver(receiver: Receiver, events_supported: tuple[str, ...]) -> dict[str, Any]:
