@@ -2,12 +2,19 @@
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from ssf.protocol.stream_configuration import DeliveryMethod
 from ssf.rules.deliveries import DeliveryKind, DeliveryState
-from ssf.rules.explanation import ExplainedDelivery, Why, explain_made, explain_not_made
+from ssf.rules.explanation import (
+    ExplainedDelivery,
+    Explanation,
+    Why,
+    explain_made,
+    explain_not_made,
+)
 from ssf.rules.stream_status import StreamStatus
 from ssf.rules.streams import Profile, Stream
 from ssf.rules.subject_membership import NOT_LISTED, DefaultSubjects, Membership
@@ -48,7 +55,7 @@ WAITING = ExplainedDelivery(
 )
 
 
-def not_made(stream: Stream = STREAM, **facts):
+def not_made(stream: Stream = STREAM, **facts: Any) -> Explanation:
     return explain_not_made(
         stream,
         **{
@@ -107,7 +114,7 @@ def test_one_audience_in_common_is_enough():
 
 def test_of_several_reasons_the_first_in_the_order_of_fan_out_is_named():
     """Age, kind, type, audience, subject: what is further down cannot have been looked at."""
-    reasons: list[tuple[dict[str, object], Why]] = [
+    reasons: list[tuple[dict[str, Any], Why]] = [
         ({"created_at": 99}, Why.STREAM_IS_YOUNGER),
         ({"is_about_stream": True}, Why.ABOUT_ANOTHER_STREAM),
         ({"is_routed": False}, Why.EVENT_TYPE_NOT_REQUESTED),
