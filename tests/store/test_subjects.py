@@ -618,8 +618,10 @@ async def test_no_table_is_scanned_and_the_plan_is_the_same_for_a_long_list(
         simple = [parse_subject(opaque(f"o{n}")) for n in range(2_000)]
         await fill(transaction, target_id, iter([SIMPLE_A, *simple]))
     long = await plans_of(database, subject)
-    for _ in range(50):  # Of so few targets as these two, statistics would advise to read all.
-        await add_listing(database, NONE, "https://example.com/other")
+    for _ in range(100):  # Of so few targets as these two, statistics would advise to read all.
+        neighbour = await add_listing(database, NONE, "https://example.com/other")
+        async with database.transaction() as transaction:
+            await add(transaction, neighbour, complex_of(user="u"), complex_of(device="d"))
     async with database.transaction() as transaction:
         await transaction.exec_driver_sql("ANALYZE")
     # A new connection reads the statistics.
