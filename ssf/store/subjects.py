@@ -68,10 +68,12 @@ async def count_subjects(connection: Connection, target_id: int) -> int:
 
 
 async def count_shapes(connection: Connection, target_id: int) -> int:
-    """How many shapes the subjects of a target have."""
+    """How many shapes the complex subjects of a target have."""
     found = await connection.execute(
         select(func.count()).where(
-            subject_shapes.c.target_id == target_id, subject_shapes.c.subjects > 0
+            subject_shapes.c.target_id == target_id,
+            subject_shapes.c.shape != SIMPLE,
+            subject_shapes.c.subjects > 0,
         )
     )
     return int(found.scalar_one())
