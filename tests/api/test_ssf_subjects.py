@@ -1,5 +1,6 @@
 """Adding and removing subjects, over HTTP (SSF 1.0 §8.1.3)."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -493,8 +494,9 @@ async def test_t_28_a_malformed_subject_is_refused_where_it_is_wrong_and_changes
         refused = response.json()
         assert (refused["err"], refused["field"]) == ("invalid_subject", field), subject
     for text in ("a\x00b", "\ud800"):
+        body = {"stream_id": stream_id, "subject": {"format": "opaque", "id": text}}
         response = await receiver.http.post(
-            path, json={"stream_id": stream_id, "subject": {"format": "opaque", "id": text}}
+            path, content=json.dumps(body), headers={"Content-Type": "application/json"}
         )
         assert response.status_code == 400, repr(text)
     assert await listed(transmitter, stream_id) == []
