@@ -56,6 +56,9 @@ from ssf.store.schema import (
 
 _BATCH = 1_000
 
+_PURGED_AT_ONCE = 100
+"""Each may have 256 projections, and on SQLite every publish waits while they are deleted."""
+
 
 async def count_subjects(connection: Connection, target_id: int) -> int:
     """How many subjects a target has in its list, removed ones included."""
@@ -441,7 +444,7 @@ async def purge_subjects(connection: Connection, *, now: int) -> int:
         select(subjects.c.id, subjects.c.target_id, subjects.c.identifier)
         .where(subjects.c.purge_at <= now)
         .order_by(subjects.c.purge_at)
-        .limit(_BATCH)
+        .limit(_PURGED_AT_ONCE)
     )
     of_lists: dict[tuple[int, str], list[int]] = defaultdict(list)
     for row in due:
@@ -473,7 +476,7 @@ async def _purge_of_deleted_target(connection: Connection) -> int:
     )
     if target_id is None:
         return 0
-    some = select(subjects.c.id).where(subjects.c.target_id == target_id).limit(_BATCH)
+    some = select(subjects.c.id).where(subjects.c.target_id == target_id).limit(_PURGED_AT_ONCE)
     purged = await connection.execute(delete(subjects).where(subjects.c.id.in_(some)))
     if purged.rowcount == 0:
         for table in (subject_shapes, deleted_targets):

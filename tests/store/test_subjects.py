@@ -382,7 +382,7 @@ async def test_after_the_grace_the_rows_go_and_nothing_else_does(database: Datab
         assert await getting(transaction, SIMPLE_A, NOW + HOUR) == set()
 
 
-@pytest.mark.parametrize("count", [0, 1, 1_000, 1_001])
+@pytest.mark.parametrize("count", [0, 1, 100, 101, 350])
 async def test_the_list_of_a_deleted_target_goes_little_by_little(
     database: Database, count: int
 ) -> None:
@@ -394,7 +394,8 @@ async def test_the_list_of_a_deleted_target_goes_little_by_little(
             await add(transaction, gone, complex_of(user="u"))
         await transaction.execute(insert(deleted_targets).values(target_id=gone, deleted_at=NOW))
 
-    assert await purge_all(database, now=NOW) >= 1 + count // 1_000
+    # A hundred at a time: on SQLite every publish waits meanwhile.
+    assert await purge_all(database, now=NOW) >= 1 + count // 100
 
     async with database.transaction() as transaction:
         await require_counts(transaction)
