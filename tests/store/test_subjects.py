@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import event, func, insert, select, text
 
 from ssf.protocol.subjects import Subject, parse_subject
+from ssf.rules.streams import Stream
 from ssf.rules.subject_membership import NOT_LISTED, DefaultSubjects, Membership
 from ssf.rules.subject_projections import all_projections, shape_of
 from ssf.store import subjects
@@ -24,7 +25,10 @@ from ssf.store.schema import (
     subject_shapes,
 )
 from ssf.store.schema import subjects as subject_rows
+from ssf.store.streams import find_in_project, find_stream, remove_stream
 from ssf.store.targets import targets_wanting
+from tests.clients import ReceiverUnderTest, TransmitterUnderTest, running_transmitter
+from tests.fakes import FakeClock
 from tests.postgres import PostgresServer
 from tests.store.test_lanes import NOW, add_target, until_somebody_waits_for_a_lock
 
@@ -635,3 +639,82 @@ async def test_no_table_is_scanned_and_the_plan_is_the_same_for_a_long_list(
         verb, *words = plan.split()
         assert verb != "SCAN" or words[0] not in tables, plan
         assert "AUTOMATIC" not in plan
+
+
+# ---------------------------------------------------------------- beside the deletion of a stream
+
+
+async def _stream(transmitter: TransmitterUnderTest) -> tuple[ReceiverUnderTest, Stream]:
+    receiver = await transmitter.add_receiver(default_subjects="NONE")
+    created = await receiver.create_stream(events_requested=[TYPE])
+    async with transmitter.database.reading() as connection:
+        found = await find_in_project(connection, project_id=1, stream_id=created["stream_id"])
+    assert found is not None
+    return receiver, found
+
+
+async def test_nothing_is_added_to_a_stream_that_is_being_deleted(
+    postgres_database: Database,
+) -> None:
+    async with running_transmitter(postgres_database, FakeClock()) as transmitter:
+        receiver, stream = await _stream(transmitter)
+        body = {"stream_id": stream.stream_id, "subject": opaque("a")}
+        async with asyncio.TaskGroup() as race:
+            async with postgres_database.transaction() as deleting:
+                await remove_stream(deleting, stream, now=NOW)
+                adding = race.create_task(receiver.http.post("/ssf/v1/subjects:add", json=body))
+                await until_somebody_waits_for_a_lock(postgres_database)
+
+        assert adding.result().status_code == 404
+        async with postgres_database.reading() as connection:
+            assert await count_of(connection, subject_rows) == 0
+
+
+async def test_what_is_added_while_the_stream_is_about_to_be_deleted_goes_with_it(
+    postgres_database: Database,
+) -> None:
+    async with running_transmitter(postgres_database, FakeClock()) as transmitter:
+        receiver, stream = await _stream(transmitter)
+        async with asyncio.TaskGroup() as race:
+            async with postgres_database.transaction() as adding:
+                assert await find_stream(
+                    adding,
+                    receiver_id=stream.receiver_id,
+                    stream_id=stream.stream_id,
+                    for_share=True,
+                )
+                await add(adding, stream.id, SIMPLE_A, complex_of(user="u"))
+                deleting = race.create_task(
+                    receiver.http.delete("/ssf/v1/streams", params={"stream_id": stream.stream_id})
+                )
+                await until_somebody_waits_for_a_lock(postgres_database)
+
+        assert deleting.result().status_code == 204
+        await purge_all(postgres_database, now=NOW)
+        async with postgres_database.reading() as connection:
+            for table in (subject_rows, subject_shapes, subject_projections, deleted_targets):
+                assert await count_of(connection, table) == 0
+
+
+async def test_adds_removals_and_deletions_of_streams_at_once_leave_nothing_behind(
+    transmitter: TransmitterUnderTest, database: Database
+) -> None:
+    for turn in range(6):
+        receiver, stream = await _stream(transmitter)
+        body = {"stream_id": stream.stream_id, "subject": complex_of(user="u").identifier}
+        async with asyncio.TaskGroup() as race:
+            asked = [
+                race.create_task(receiver.http.post(f"/ssf/v1/subjects:{word}", json=body))
+                for word in ("add", "remove", "add", "add")
+            ]
+            asked.insert(
+                turn % 5,
+                race.create_task(
+                    receiver.http.delete("/ssf/v1/streams", params={"stream_id": stream.stream_id})
+                ),
+            )
+        assert {task.result().status_code for task in asked} <= {200, 204, 404}
+    await purge_all(database, now=NOW)
+    async with database.reading() as connection:
+        for table in (subject_rows, subject_shapes, subject_projections, deleted_targets):
+            assert await count_of(connection, table) == 0
