@@ -3,13 +3,14 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help install demo test check serve lock format clean
+.PHONY: help install demo test check bench-subjects serve lock format clean
 
 help:
 	@echo "make demo    run the main job end to end, step by step"
 	@echo "make serve   start a transmitter for development on port 8080"
 	@echo "make test    all tests, on SQLite and on PostgreSQL"
 	@echo "make check   lint, types, import contracts, fast tests"
+	@echo "make bench-subjects  what a publish costs beside a list of 1 000 000 subjects"
 	@echo "make lock    resolve the dependencies again and write requirements/dev.lock"
 
 install: $(STAMP)
@@ -37,6 +38,9 @@ check: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/pytest -q
+
+bench-subjects: $(STAMP)
+	$(BIN)/python -m benchmarks.subjects
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -116,10 +116,11 @@ class Subjects:
                 transaction, stream.id, subject, removal_at=removal_at, now=now
             )
             return
-        await subjects.remove_subject(
+        was_listed = await subjects.remove_subject(
             transaction, stream.id, subject, removal_at=removal_at, now=now
         )
-        await self._require_room(transaction, stream)
+        if not was_listed:
+            await self._require_room(transaction, stream)
 
     async def _require_room(self, transaction: Connection, stream: Stream) -> None:
         """After the change, since only then it is known whether the list has grown."""

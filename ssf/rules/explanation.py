@@ -38,7 +38,8 @@ class ExplainedDelivery:
         state: Where it stands.
         attempts: How often it was sent or handed out.
         last_outcome: What the last attempt came to, or why it was dropped.
-        matched_subject_id: Number of the subject that decided; None: all subjects are in.
+        matched_subject_id: Number of the subject that decided, 0 for the stream's own; None: all
+            subjects are in.
     """
 
     kind: DeliveryKind
@@ -65,7 +66,7 @@ class Explanation:
 
 def explain_made(delivery: ExplainedDelivery, stream: Stream) -> Explanation:
     """Why an event for which a delivery was made stands where it stands."""
-    if delivery.kind is not DeliveryKind.EVENT:
+    if delivery.kind is not DeliveryKind.EVENT or delivery.matched_subject_id == 0:
         why, because = Why.STREAM_ITSELF, "It is about the stream itself."
     elif delivery.matched_subject_id is None:
         why, because = Why.ALL_SUBJECTS, "The stream holds all subjects that it did not remove."

@@ -55,10 +55,10 @@ def all_projections(subject: Subject) -> list[bytes]:
 
     Empty for a simple subject.
     """
-    shape = shape_of(subject)
+    shape, values = shape_of(subject), _hashed(subject)
     names = sorted(subject.members)
     return [
-        _key(shape, subset, subject.members)
+        _key(shape, subset, values)
         for size in range(len(names) + 1 if names else 0)
         for subset in combinations(names, size)
     ]
@@ -68,17 +68,18 @@ def whole_projection(subject: Subject) -> list[bytes]:
     """The key of all members together, by which a removal is found; empty for a simple subject."""
     if not subject.members:
         return []
-    return [_key(shape_of(subject), sorted(subject.members), subject.members)]
+    return [_key(shape_of(subject), sorted(subject.members), _hashed(subject))]
 
 
 def lookups(event: Subject, shapes: Iterable[str]) -> dict[str, ProjectionLookup]:
     """What to look up for a complex subject of an event, for each of these shapes."""
     found = {}
+    values = _hashed(event)
     for shape in shapes:
         names: list[str] = json.loads(shape)
         shared = [name for name in names if name in event.members]
         found[shape] = ProjectionLookup(
-            key=_key(shape, shared, event.members), is_whole=len(shared) == len(names)
+            key=_key(shape, shared, values), is_whole=len(shared) == len(names)
         )
     return found
 
@@ -87,6 +88,11 @@ def _shape(names: Iterable[str]) -> str:
     return json.dumps(sorted(names), separators=(",", ":"))
 
 
-def _key(shape: str, names: Iterable[str], members: Mapping[str, str]) -> bytes:
-    values = [[name, members[name]] for name in names]
-    return hashlib.sha256(json.dumps([shape, values]).encode("ascii")).digest()
+def _hashed(subject: Subject) -> dict[str, str]:
+    """The values once for all keys: a member may have 100 000 bytes, and stand in 128 of them."""
+    return {name: key.hex() for name, key in subject.member_keys.items()}
+
+
+def _key(shape: str, names: Iterable[str], values: Mapping[str, str]) -> bytes:
+    named = [[name, values[name]] for name in names]
+    return hashlib.sha256(json.dumps([shape, named]).encode("ascii")).digest()

@@ -161,7 +161,8 @@ subjects = Table(
     Column("removal_at", BigInteger),
     Column("purge_at", BigInteger),
     Column("changed_at", BigInteger, nullable=False),
-    Index("uq_subjects_key", "subject_key", "target_id", unique=True),
+    # Two rows while the grace of a removal runs: what was added holds until the removal comes.
+    Index("uq_subjects_key", "subject_key", "target_id", "is_added", unique=True),
     Index("ix_subjects_target", "target_id", "id"),
     Index(
         "ix_subjects_purge",

@@ -56,6 +56,9 @@ from ssf.store.schema import (
 
 _BATCH = 1_000
 
+_PURGED_AT_ONCE = 100
+"""Each may have 256 projections, and on SQLite every publish waits while they are deleted."""
+
 
 async def count_subjects(connection: Connection, target_id: int) -> int:
     """How many subjects a target has in its list, removed ones included."""
@@ -68,10 +71,12 @@ async def count_subjects(connection: Connection, target_id: int) -> int:
 
 
 async def count_shapes(connection: Connection, target_id: int) -> int:
-    """How many shapes the subjects of a target have."""
+    """How many shapes the complex subjects of a target have."""
     found = await connection.execute(
         select(func.count()).where(
-            subject_shapes.c.target_id == target_id, subject_shapes.c.subjects > 0
+            subject_shapes.c.target_id == target_id,
+            subject_shapes.c.shape != SIMPLE,
+            subject_shapes.c.subjects > 0,
         )
     )
     return int(found.scalar_one())
@@ -81,6 +86,7 @@ async def add_subject(
     connection: Connection, target_id: int, subject: Subject, *, is_verified: bool, now: int
 ) -> None:
     """Writes that the receiver added a subject, whatever it had said of it before."""
+    await _lock_count(connection, target_id, subject)
     await _take_away(connection, target_id, subject)
     await _write(
         connection,
@@ -96,23 +102,49 @@ async def add_subject(
 
 async def remove_subject(
     connection: Connection, target_id: int, subject: Subject, *, removal_at: int, now: int
-) -> None:
+) -> bool:
     """Writes that the receiver removed a subject from a stream that holds all others.
+
+    A removal that came before goes on: saying it again neither ends nor prolongs its grace. One
+    that was added keeps its row, with the number that it has, until the removal comes.
 
     Args:
         removal_at: Microseconds UTC from which on it counts as removed.
+
+    Returns:
+        Whether the list said something of the subject before.
     """
-    was_added = await _take_away(connection, target_id, subject)
+    await _lock_count(connection, target_id, subject)
+    of_subject = and_(subjects.c.subject_key == subject.key, subjects.c.target_id == target_id)
+    earlier = await connection.scalar(
+        select(subjects.c.removal_at).where(of_subject, ~subjects.c.is_added)
+    )
+    if earlier is not None:
+        removal_at = min(earlier, removal_at)
+    is_ending = False
+    if removal_at > now:
+        ending = await connection.execute(
+            update(subjects)
+            .where(of_subject, subjects.c.is_added)
+            .values(
+                removal_at=func.coalesce(subjects.c.removal_at, removal_at),
+                purge_at=func.coalesce(subjects.c.purge_at, removal_at),
+                changed_at=now,
+            )
+        )
+        is_ending = ending.rowcount > 0
+    gone = await _take_away(connection, target_id, subject, removals_only=removal_at > now)
     await _write(
         connection,
         target_id,
         subject,
-        projections=all_projections(subject) if was_added else whole_projection(subject),
-        is_added=was_added,
+        projections=whole_projection(subject),
+        is_added=False,
         is_verified=False,
         removal_at=removal_at,
         now=now,
     )
+    return is_ending or gone > 0
 
 
 async def drop_subject(
@@ -123,24 +155,24 @@ async def drop_subject(
     One that is not in the list stays so. Until `removal_at` it counts as added.
     """
     if removal_at <= now:
+        await _lock_count(connection, target_id, subject)
         await _take_away(connection, target_id, subject)
+        await _forget_empty(connection, target_id, shape_of(subject))
         return
     await connection.execute(
         update(subjects)
         .where(
             subjects.c.subject_key == subject.key,
             subjects.c.target_id == target_id,
+            subjects.c.is_added,
             subjects.c.removal_at.is_(None),
         )
         .values(removal_at=removal_at, purge_at=removal_at, changed_at=now)
     )
 
 
-async def _take_away(connection: Connection, target_id: int, subject: Subject) -> bool:
-    """Deletes the row of a subject; returns whether it was there as an added one.
-
-    The count comes first, since its row is what two requests about one list wait for.
-    """
+async def _lock_count(connection: Connection, target_id: int, subject: Subject) -> None:
+    """Comes before any change of a list: its row is what two requests about one list wait for."""
     await connection.execute(
         insert_or(connection, subject_shapes)
         .values(target_id=target_id, shape=shape_of(subject), subjects=0)
@@ -149,15 +181,32 @@ async def _take_away(connection: Connection, target_id: int, subject: Subject) -
             set_={"subjects": subject_shapes.c.subjects},
         )
     )
-    gone = await connection.execute(
-        delete(subjects)
-        .where(subjects.c.subject_key == subject.key, subjects.c.target_id == target_id)
-        .returning(subjects.c.is_added)
+
+
+async def _forget_empty(connection: Connection, target_id: int, shape: str) -> None:
+    """Deletes the count of a shape that no subject has: every publish reads all of them."""
+    await connection.execute(
+        delete(subject_shapes).where(
+            subject_shapes.c.target_id == target_id,
+            subject_shapes.c.shape == shape,
+            subject_shapes.c.subjects == 0,
+        )
     )
-    was_added = gone.scalar_one_or_none()
-    if was_added is not None:
-        await _count(connection, target_id, subject, -1)
-    return bool(was_added)
+
+
+async def _take_away(
+    connection: Connection, target_id: int, subject: Subject, *, removals_only: bool = False
+) -> int:
+    """Deletes the rows of a subject, of which there are two at most; returns how many it was."""
+    query = delete(subjects).where(
+        subjects.c.subject_key == subject.key, subjects.c.target_id == target_id
+    )
+    if removals_only:
+        query = query.where(~subjects.c.is_added)
+    gone = await connection.execute(query)
+    if gone.rowcount:
+        await _count(connection, target_id, subject, -gone.rowcount)
+    return gone.rowcount
 
 
 async def _count(connection: Connection, target_id: int, subject: Subject, by: int) -> None:
@@ -256,8 +305,10 @@ async def memberships(
     found = await connection.execute(query, {**routed, **named})
     said: dict[int, Membership] = {}
     for target_id, subject_id, added, gone in found:
+        before = said.get(target_id, Membership())
         said[target_id] = Membership(
-            added=subject_id if added else None, removed=subject_id if gone else None
+            added=_later(before.added, subject_id if added else None),
+            removed=_later(before.removed, subject_id if gone else None),
         )
     return said
 
@@ -406,7 +457,7 @@ async def purge_subjects(connection: Connection, *, now: int) -> int:
         select(subjects.c.id, subjects.c.target_id, subjects.c.identifier)
         .where(subjects.c.purge_at <= now)
         .order_by(subjects.c.purge_at)
-        .limit(_BATCH)
+        .limit(_PURGED_AT_ONCE)
     )
     of_lists: dict[tuple[int, str], list[int]] = defaultdict(list)
     for row in due:
@@ -429,6 +480,7 @@ async def _purge_some(
         .where(the_count)
         .values(subjects=subject_shapes.c.subjects - gone.rowcount)
     )
+    await _forget_empty(connection, target_id, shape)
 
 
 async def _purge_of_deleted_target(connection: Connection) -> int:
@@ -437,7 +489,7 @@ async def _purge_of_deleted_target(connection: Connection) -> int:
     )
     if target_id is None:
         return 0
-    some = select(subjects.c.id).where(subjects.c.target_id == target_id).limit(_BATCH)
+    some = select(subjects.c.id).where(subjects.c.target_id == target_id).limit(_PURGED_AT_ONCE)
     purged = await connection.execute(delete(subjects).where(subjects.c.id.in_(some)))
     if purged.rowcount == 0:
         for table in (subject_shapes, deleted_targets):

@@ -56,7 +56,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("purge_at IS NOT NULL"),
     )
     op.create_index("ix_subjects_target", "subjects", ["target_id", "id"], unique=False)
-    op.create_index("uq_subjects_key", "subjects", ["subject_key", "target_id"], unique=True)
+    op.create_index(
+        "uq_subjects_key", "subjects", ["subject_key", "target_id", "is_added"], unique=True
+    )
     op.create_table(
         "event_types",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

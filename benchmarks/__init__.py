@@ -1,0 +1,1 @@
+"""What things cost, measured. Each file is a program: `python -m benchmarks.<name>`."""
