@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from ssf.clock import MICROSECONDS, Clock
 from ssf.delivery.signing import SetSigner
+from ssf.log import Log, origin_of
 from ssf.store import lanes
 from ssf.store.bell import Bell
 from ssf.store.database import Database
@@ -117,6 +118,7 @@ class Poller:
         wait_seconds: float,
         visibility_seconds: int,
         stopping: Callable[[], bool],
+        log: Log,
     ) -> None:
         """Prepares.
 
@@ -125,6 +127,7 @@ class Poller:
             visibility_seconds: How long a SET that was handed out is kept from other polls; 0
                 hands it out again at once.
             stopping: Whether the process is about to end; then nothing is held open.
+            log: Where lines go.
         """
         self._database = database
         self._signer = signer
@@ -133,6 +136,7 @@ class Poller:
         self._wait_seconds = wait_seconds
         self._visibility_seconds = visibility_seconds
         self._stopping = stopping
+        self._log = log
 
     async def settle(self, target_id: int, request: PollRequest) -> None:
         """Takes in what the receiver says of earlier SETs; committed when this returns.
@@ -239,13 +243,19 @@ class Poller:
             )
 
     def _answer(self, target: PolledTarget, handed_out: HandedOut) -> PollAnswer:
-        return PollAnswer(
-            sets={
-                delivery.jti: self._signer.token(delivery, target.audience)
-                for delivery in handed_out.deliveries
-            },
-            more_available=handed_out.has_more,
-        )
+        sets: dict[str, str] = {}
+        for delivery in handed_out.deliveries:
+            try:
+                sets[delivery.jti] = self._signer.token(delivery, target.audience)
+            except Exception as error:  # noqa: BLE001 - one SET that we cannot make must not stop the others
+                self._log.error(
+                    "poll.internal_fault",
+                    target=target.id,
+                    jti=delivery.jti,
+                    event_id=delivery.event_id,
+                    **origin_of(error),
+                )
+        return PollAnswer(sets=sets, more_available=handed_out.has_more)
 
     def _seconds_until(self, at: int | None) -> float:
         """Rounded up, since looking too early finds nothing and looks again."""
