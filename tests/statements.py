@@ -37,9 +37,7 @@ class Statements:
 
     def looks(self) -> int:
         """How often a poll that found nothing has asked when there may be something."""
-        return sum(
-            s.startswith("SELECT min(deliveries.next_attempt_at)") for s in list(self.all)
-        )
+        return sum(s.startswith("SELECT min(deliveries.next_attempt_at)") for s in list(self.all))
 
     def connections_in_use(self) -> int:
         return sum(engine.pool.checkedout() for engine in self._engines)  # type: ignore[attr-defined]

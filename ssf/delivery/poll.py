@@ -187,10 +187,10 @@ class Poller:
                 if outlook.is_any and not client.is_gone:
                     if request.max_events == 0:
                         return PollAnswer(sets={}, more_available=True)
-                    handed_out = await self._hand_out(target, request)
+                    handed_out = await self._hand_out(target, request, client)
                     if handed_out.deliveries:
                         return await asyncio.to_thread(self._answer, target, handed_out)
-                    continue  # Another poll was faster.
+                    continue  # Another poll was faster, or the target has been changed.
                 left_seconds = ends_at - self._clock.monotonic()
                 if (
                     request.return_immediately
@@ -226,9 +226,16 @@ class Poller:
                 connection, target.id, now=self._clock.now(), notices_only=target.notices_only
             )
 
-    async def _hand_out(self, target: PolledTarget, request: PollRequest) -> HandedOut:
+    async def _hand_out(
+        self, target: PolledTarget, request: PollRequest, client: PollingClient
+    ) -> HandedOut:
         async with self._database.transaction() as transaction:
-            await lanes.lock(transaction, target.id)
+            is_current = await lanes.lock_polled(
+                transaction, target.id, notices_only=target.notices_only
+            )
+            # The wait for the lane may have been long enough for the client to go away.
+            if client.is_gone or not is_current:
+                return HandedOut(deliveries=(), has_more=False)
             now = self._clock.now()
             return await hand_out(
                 transaction,

@@ -58,9 +58,7 @@ async def test_mistake_5_a_poll_waits_unless_it_says_otherwise(
     receiver, stream_id = await polled_stream(transmitter)
     with Statements(transmitter.database) as asked:
         async with asyncio.timeout(60), asyncio.TaskGroup() as group:
-            waiting = group.create_task(
-                receiver.http.post(f"/ssf/v1/poll/{stream_id}", json=body)
-            )
+            waiting = group.create_task(receiver.http.post(f"/ssf/v1/poll/{stream_id}", json=body))
             await until(lambda: asked.looks() == 1)
             assert not waiting.done()
             await transmitter.emit()
@@ -351,7 +349,9 @@ async def test_a_set_that_cannot_be_made_keeps_no_other_back(
     answer = await poll(receiver, stream_id)
     assert len(answer["sets"]) == 2
     assert broken["jti"] not in answer["sets"]
-    (line,) = [fields for action, fields in transmitter.log.lines if action == "poll.internal_fault"]
+    (line,) = [
+        fields for action, fields in transmitter.log.lines if action == "poll.internal_fault"
+    ]
     assert line["jti"] == broken["jti"]
 
     async with database.transaction() as transaction:
