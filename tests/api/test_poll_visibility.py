@@ -2,12 +2,12 @@
 
 import asyncio
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from ssf.clock import SystemClock
+from ssf.clock import MICROSECONDS, SystemClock
 from ssf.rules.stream_status import StreamStatus
 from ssf.store import lanes, streams
 from ssf.store.database import Connection, Database
@@ -164,10 +164,54 @@ class Row:
 
     jti: str
     subject: str
-    txn: str
     next_at: int
     bad_keys: int = 0
     state: str = "waiting"
+
+
+@dataclass
+class Model:
+    """What a stream should do, in the plainest words."""
+
+    clock: FakeClock
+    rows: list[Row] = field(default_factory=list)
+
+    def open_among(self, some: list[Row]) -> list[Row]:
+        return [row for row in some if row.state == "waiting"]
+
+    def acknowledge(self, some: list[Row]) -> dict[str, Any]:
+        for row in self.open_among(some):
+            row.state = "delivered"
+        return {"ack": [row.jti for row in some]}
+
+    def refuse(self, some: list[Row]) -> dict[str, Any]:
+        for row in self.open_among(some):
+            row.state = "dead"
+        return {"setErrs": {row.jti: {"err": "invalid_request"} for row in some}}
+
+    def refuse_keys(self, some: list[Row]) -> dict[str, Any]:
+        for row in self.open_among(some):
+            if row.bad_keys == 2:
+                row.state = "dead"
+            else:
+                row.next_at = self.clock.now() + (30, 300)[row.bad_keys] * MICROSECONDS
+                row.bad_keys += 1
+        return {"setErrs": {row.jti: {"err": "invalid_key"} for row in some}}
+
+    def due(self) -> list[Row]:
+        """Oldest first; a SET that must wait keeps back those of its subject that are behind."""
+        found: list[Row] = []
+        kept_back: set[str] = set()
+        for row in self.open_among(self.rows):
+            if row.next_at > self.clock.now():
+                kept_back.add(row.subject)
+            elif row.subject not in kept_back:
+                found.append(row)
+        return found
+
+    def hand_out(self, rows: list[Row]) -> None:
+        for row in rows:
+            row.next_at = self.clock.now() + 30 * MICROSECONDS
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -177,68 +221,36 @@ async def test_order_and_visibility_hold_whatever_is_done(
     """A model of one stream, held against the transmitter after each step."""
     chance = random.Random(seed)
     receiver, stream_id = await polled_stream(transmitter)
-    rows: list[Row] = []
-    emitted = 0
+    model = Model(clock)
 
-    def due() -> list[Row]:
-        now = clock.now()
-        blocked = {r.subject for r in rows if r.state == "waiting" and r.next_at > now}
-        found = []
-        for row in (r for r in rows if r.state == "waiting"):
-            earlier = rows[: rows.index(row)]
-            if row.next_at <= now and not any(
-                e.state == "waiting" and e.next_at > now and e.subject == row.subject
-                for e in earlier
-            ):
-                found.append(row)
-        assert blocked or len(found) == sum(r.state == "waiting" for r in rows)
-        return found
+    async def emit_one() -> None:
+        subject = chance.choice("abc")
+        made = await transmitter.emit(subject={"format": "opaque", "id": subject})
+        (record,) = await transmitter.deliveries(event_id=made["event_id"])
+        model.rows.append(Row(jti=record["jti"], subject=subject, next_at=clock.now()))
+
+    async def poll_and_compare(step: str) -> None:
+        some = chance.sample(model.rows, min(len(model.rows), chance.randrange(4)))
+        says = {"ack": model.acknowledge, "err": model.refuse, "key": model.refuse_keys}
+        body = says[step](some) if step in says else {}
+        limit = chance.choice((0, 1, 2, 100))
+        answer = await poll(receiver, stream_id, maxEvents=limit, **body)
+        expected = model.due()
+        assert [*answer["sets"]] == [row.jti for row in expected[:limit]], (seed, step)
+        assert answer.get("moreAvailable", False) is (len(expected) > limit)
+        model.hand_out(expected[:limit])
 
     for _ in range(70):
         step = chance.choice(("emit", "emit", "poll", "poll", "ack", "err", "key", "clock"))
-        body: dict[str, Any] = {}
         if step == "emit":
-            emitted += 1
-            subject = chance.choice("abc")
-            made = await transmitter.emit(
-                subject={"format": "opaque", "id": subject}, txn=f"{emitted}"
-            )
-            (record,) = await transmitter.deliveries(event_id=made["event_id"])
-            rows.append(
-                Row(jti=record["jti"], subject=subject, txn=f"{emitted}", next_at=clock.now())
-            )
-            continue
-        if step == "clock":
+            await emit_one()
+        elif step == "clock":
             clock.advance(chance.choice((1, 15, 30, 300)))
-            continue
-        some = chance.sample(rows, min(len(rows), chance.randrange(4)))
-        open_ones = [row for row in some if row.state == "waiting"]
-        if step == "ack":
-            body["ack"] = [row.jti for row in some]
-            for row in open_ones:
-                row.state = "delivered"
-        elif step == "err":
-            body["setErrs"] = {row.jti: {"err": "invalid_request"} for row in some}
-            for row in open_ones:
-                row.state = "dead"
-        elif step == "key":
-            body["setErrs"] = {row.jti: {"err": "invalid_key"} for row in some}
-            for row in open_ones:
-                if row.bad_keys == 2:
-                    row.state = "dead"
-                else:
-                    row.next_at = clock.now() + (30, 300)[row.bad_keys] * 1_000_000
-                    row.bad_keys += 1
-        limit = chance.choice((0, 1, 2, 100))
-        answer = await poll(receiver, stream_id, maxEvents=limit, **body)
-        expected = due()
-        assert [*answer["sets"]] == [row.jti for row in expected[:limit]], (seed, step)
-        assert answer.get("moreAvailable", False) is (len(expected) > limit)
-        for row in expected[:limit]:
-            row.next_at = clock.now() + 30 * 1_000_000
+        else:
+            await poll_and_compare(step)
 
     found = {one["jti"]: one["state"] for one in await transmitter.deliveries(limit="200")}
-    assert found == {row.jti: row.state for row in rows}
+    assert found == {row.jti: row.state for row in model.rows}
 
 
 # ---------------------------------------------------------------- a change under a poll's hands
