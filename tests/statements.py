@@ -16,6 +16,7 @@ class Statements:
         engines = {id(e): e.sync_engine for e in (database._writer, database._readers)}
         self._engines = [*engines.values()]
         self.all: list[str] = []
+        self._looks = 0
 
     def __enter__(self) -> Self:
         for engine in self._engines:
@@ -30,6 +31,7 @@ class Statements:
         self, _connection: Any, _cursor: Any, statement: str, *_parameters_and_more: Any
     ) -> None:
         self.all.append(statement)
+        self._looks += statement.startswith("SELECT min(deliveries.next_attempt_at)")
 
     @property
     def count(self) -> int:
@@ -37,14 +39,15 @@ class Statements:
 
     def looks(self) -> int:
         """How often a poll that found nothing has asked when there may be something."""
-        return sum(s.startswith("SELECT min(deliveries.next_attempt_at)") for s in list(self.all))
+        return self._looks
 
     def connections_in_use(self) -> int:
         return sum(engine.pool.checkedout() for engine in self._engines)  # type: ignore[attr-defined]
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    """Gives way until it is so, for as long as nothing is broken."""
+    """Gives way until it is so; for a while, since it may never be when something is broken."""
     async with asyncio.timeout(30):
         while not is_so():
-            await asyncio.sleep(0)
+            # Not 0: a loop that never rests keeps the threads of the database from their work.
+            await asyncio.sleep(0.001)

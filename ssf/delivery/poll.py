@@ -201,6 +201,9 @@ class Poller:
                 ):
                     return PollAnswer(sets={}, more_available=False)
                 await bell.wait(min(left_seconds, self._seconds_until(outlook.next_at)))
+                if client.is_gone or self._stopping():
+                    # Not one more question: thousands may end their wait in this moment.
+                    return PollAnswer(sets={}, more_available=False)
 
     async def ring_due(self) -> bool:
         """Wakes the polls for which another process has made something due.

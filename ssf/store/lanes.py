@@ -178,8 +178,11 @@ async def is_any_due(connection: Connection, *, now: int) -> bool:
 async def lock(connection: Connection, target_id: int) -> None:
     """Locks a lane, which whoever changes deliveries of its target does first.
 
-    One order for all keeps two transactions on PostgreSQL from waiting for each other.
+    One order for all keeps two transactions on PostgreSQL from waiting for each other. On SQLite
+    a writing transaction has everything locked already.
     """
+    if connection.dialect.name == "sqlite":
+        return
     await connection.execute(
         select(lanes.c.target_id).where(lanes.c.target_id == target_id).with_for_update()
     )
@@ -217,10 +220,9 @@ async def require_lease(connection: Connection, target: LeasedTarget) -> bool:
     Raises:
         LeaseLost: The lane was leased again since, or the target is gone.
     """
-    if connection.dialect.name == "postgresql":
-        # By itself: a statement that waits for a lock sees other tables as they were before the
-        # wait, and would miss the pause that it waited for.
-        await lock(connection, target.id)
+    # By itself: on PostgreSQL a statement that waits for a lock sees other tables as they were
+    # before the wait, and would miss the pause that it waited for.
+    await lock(connection, target.id)
     found = await connection.execute(
         select(
             lanes.c.fencing_token,

@@ -246,9 +246,7 @@ async def test_an_interval_that_is_none_is_refused_and_changes_nothing(
     for body in ({}, {"status": "paused"}, *({"verification_probe_interval": v} for v in values)):
         response = await transmitter.http.patch(path, json=body)
         assert response.status_code == 400, body
-    assert (await transmitter.http.get(path)).json()[
-        "verification_probe_interval"
-    ] == EVERY_SECONDS
+    assert (await transmitter.http.get(path)).json()["verification_probe_interval"] == EVERY_SECONDS
     for value in (10, 2_592_000):
         await probe_every(transmitter, stream_id, value)
 

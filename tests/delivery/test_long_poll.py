@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -16,8 +18,12 @@ from ssf.api.bounded_http import BoundedHttpProtocol
 from ssf.clock import SystemClock
 from ssf.delivery.poll import PollAnswer, PolledTarget, Poller, PollingClient, PollRequest
 from ssf.delivery.signing import SetSigner
+from ssf.rules.deliveries import DeliveryKind
+from ssf.rules.events import StoredEvent
 from ssf.store.bell import Bell
 from ssf.store.database import Database
+from ssf.store.deliveries import NewDelivery, add_deliveries
+from ssf.store.events import add_event
 from ssf.store.schema import lanes as lane_rows
 from ssf.store.schema import targets as target_rows
 from tests.api.test_ssf_poll import poll, polled_stream
@@ -60,13 +66,40 @@ class Polls:
             target_id, find, PollRequest(), client or PollingClient(), wait_seconds=300
         )
 
-    async def publish(self, target_id: int) -> None:
+    async def publish(self, *target_ids: int) -> None:
         """As publishing does: rings after the commit."""
+        now = SystemClock().now()
         async with self.database.transaction() as transaction:
-            await add_delivery_within(
-                transaction, target_id, subject=random.randbytes(8), now=SystemClock().now()
-            )
-        self.bell.ring(target_id)
+            event_row = await add_event(transaction, _event(now))
+            for target_id in target_ids:
+                await add_deliveries(
+                    transaction,
+                    [NewDelivery(target_id=target_id, jti=secrets.token_hex(8))],
+                    event_row=event_row,
+                    subject_key=secrets.token_bytes(8),
+                    kind=DeliveryKind.EVENT,
+                    now=now,
+                )
+        for target_id in target_ids:
+            self.bell.ring(target_id)
+
+
+Polling = Mapping[int, asyncio.Task[PollAnswer]]
+
+
+def _event(now: int) -> StoredEvent:
+    return StoredEvent(
+        project_id=1,
+        event_id=f"evt_{secrets.token_hex(8)}",
+        event_type="https://events.example.com/something",
+        subject='{"format":"opaque","id":"1"}',
+        subject_key=b"subject",
+        payload="{}",
+        txn=None,
+        toe=None,
+        audience=None,
+        created_at=now,
+    )
 
 
 def spare_the_disk(database: Database) -> None:
@@ -85,26 +118,33 @@ def spare_the_disk(database: Database) -> None:
 async def test_an_event_that_comes_between_look_and_wait_is_handed_out_within_a_second(
     database: Database,
 ) -> None:
+    """Forty polls begin at once, and while they look their events come, eight in a commit."""
     if database.is_sqlite:
         spare_the_disk(database)
-    tries, per_target = (10_000, 100) if database.is_sqlite else (500, 100)
+    tries = 10_000 if database.is_sqlite else 500
     polls = Polls(database)
     chance = random.Random(20)
-    met_before = met_after = 0
-    for number in range(tries):
-        if number % per_target == 0:
-            target_id = await add_target(database, method="poll")
-        waiting = asyncio.create_task(polls.poll(target_id))
-        # A look takes about a hundred turns of the loop; the event comes before, amid and after.
-        for _ in range(chance.randrange(150)):
-            await asyncio.sleep(0)
-        await polls.publish(target_id)
-        met_after += polls.bell.listened_to() == (target_id,)
-        met_before += waiting.done()
+    target_ids = await _polled_targets(database, 40)
+    came: Counter[str] = Counter()
+
+    async def publish(some: Sequence[int], seconds: float, waiting: Polling) -> None:
+        # All have looked after some tens of milliseconds; events come before, amid and after.
+        await asyncio.sleep(seconds)
+        await polls.publish(*some)
+        came.update("before" if waiting[id_].done() else "amid or after" for id_ in some)
         async with asyncio.timeout(1):
-            answer = await waiting
-        assert len(answer.sets) == 1
-    assert met_after > tries / 10, "hardly any poll was under way when its event came"
+            await asyncio.wait([waiting[id_] for id_ in some])
+
+    for _ in range(tries // len(target_ids)):
+        shuffled = chance.sample(target_ids, len(target_ids))
+        async with asyncio.TaskGroup() as publishing:
+            waiting = {id_: asyncio.create_task(polls.poll(id_)) for id_ in target_ids}
+            for start in range(0, len(shuffled), 8):
+                some, seconds = shuffled[start : start + 8], chance.uniform(0, 0.06)
+                publishing.create_task(publish(some, seconds, waiting))
+        assert all(len(one.result().sets) == 1 for one in waiting.values())
+    assert came.total() == tries
+    assert came["amid or after"] > tries / 10, "hardly a poll was under way when its event came"
 
 
 # ---------------------------------------------------------------- many that wait
@@ -117,8 +157,13 @@ async def test_of_two_thousand_idle_polls_an_event_for_one_makes_only_that_one_a
     target_ids = await _polled_targets(database, count)
     polls = Polls(database)
     with Statements(database) as asked:
-        waiting = {id_: asyncio.create_task(polls.poll(id_)) for id_ in target_ids}
-        await until(lambda: asked.looks() == count and asked.connections_in_use() == 0)
+        waiting = {}
+        for begun, id_ in enumerate(target_ids, start=1):
+            waiting[id_] = asyncio.create_task(polls.poll(id_))
+            if begun % 40 == 0:
+                # Not all in one moment: what is tested is how they wait.
+                await until(lambda begun=begun: asked.looks() == begun)  # type: ignore[misc]
+        await until(lambda: asked.connections_in_use() == 0)
         before = asked.count
         for _ in range(100):
             await asyncio.sleep(0)
@@ -138,6 +183,7 @@ async def test_of_two_thousand_idle_polls_an_event_for_one_makes_only_that_one_a
         polls.bell.ring_all()
         async with asyncio.timeout(60):
             done, _ = await asyncio.wait(waiting.values())
+        assert asked.count == before, "each asked once more before it was answered"
     assert len(done) == count - 1
     assert all(one.result() == PollAnswer(sets={}, more_available=False) for one in done)
     assert polls.bell.listened_to() == ()
