@@ -262,6 +262,7 @@ async def build_transmitter(
         wait_seconds=settings.poll_wait_seconds,
         visibility_seconds=settings.poll_visibility_seconds,
         stopping=stopping,
+        log=log,
     )
     polling = Polling(database, poller, streams)
     verifications = Verifications(

@@ -19,11 +19,14 @@ async def watched_client(request: Request) -> AsyncIterator[PollingClient]:
             pass
         client.leave()
 
-    try:
-        async with asyncio.TaskGroup() as watching:
-            watcher = watching.create_task(watch())
+    refusal: Exception | None = None
+    async with asyncio.TaskGroup() as watching:
+        watcher = watching.create_task(watch())
+        try:
             yield client
-            watcher.cancel()
-    except BaseExceptionGroup as group:
-        # A refusal out of the block is to reach the caller as what it is.
-        raise group.exceptions[0] from None
+        except Exception as error:  # noqa: BLE001 - raised again below
+            # Out of the group it would come wrapped, and lose its cause when it is unwrapped.
+            refusal = error
+        watcher.cancel()
+    if refusal is not None:
+        raise refusal

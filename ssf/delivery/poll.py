@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from ssf.clock import MICROSECONDS, Clock
 from ssf.delivery.signing import SetSigner
+from ssf.log import Log, origin_of
 from ssf.rules.targets import SetShape
 from ssf.store import lanes
 from ssf.store.bell import Bell
@@ -120,6 +121,7 @@ class Poller:
         wait_seconds: float,
         visibility_seconds: int,
         stopping: Callable[[], bool],
+        log: Log,
     ) -> None:
         """Prepares.
 
@@ -128,6 +130,7 @@ class Poller:
             visibility_seconds: How long a SET that was handed out is kept from other polls; 0
                 hands it out again at once.
             stopping: Whether the process is about to end; then nothing is held open.
+            log: Where lines go.
         """
         self._database = database
         self._signer = signer
@@ -136,6 +139,7 @@ class Poller:
         self._wait_seconds = wait_seconds
         self._visibility_seconds = visibility_seconds
         self._stopping = stopping
+        self._log = log
 
     async def settle(self, target_id: int, request: PollRequest) -> None:
         """Takes in what the receiver says of earlier SETs; committed when this returns.
@@ -186,10 +190,10 @@ class Poller:
                 if outlook.is_any and not client.is_gone:
                     if request.max_events == 0:
                         return PollAnswer(sets={}, more_available=True)
-                    handed_out = await self._hand_out(target, request)
+                    handed_out = await self._hand_out(target, request, client)
                     if handed_out.deliveries:
                         return await asyncio.to_thread(self._answer, target, handed_out)
-                    continue  # Another poll was faster.
+                    continue  # Another poll was faster, or the target has been changed.
                 left_seconds = ends_at - self._clock.monotonic()
                 if (
                     request.return_immediately
@@ -200,6 +204,9 @@ class Poller:
                 ):
                     return PollAnswer(sets={}, more_available=False)
                 await bell.wait(min(left_seconds, self._seconds_until(outlook.next_at)))
+                if client.is_gone or self._stopping():
+                    # Not one more question: thousands may end their wait in this moment.
+                    return PollAnswer(sets={}, more_available=False)
 
     async def ring_due(self) -> bool:
         """Wakes the polls for which another process has made something due.
@@ -225,9 +232,16 @@ class Poller:
                 connection, target.id, now=self._clock.now(), notices_only=target.notices_only
             )
 
-    async def _hand_out(self, target: PolledTarget, request: PollRequest) -> HandedOut:
+    async def _hand_out(
+        self, target: PolledTarget, request: PollRequest, client: PollingClient
+    ) -> HandedOut:
         async with self._database.transaction() as transaction:
-            await lanes.lock(transaction, target.id)
+            is_current = await lanes.lock_polled(
+                transaction, target.id, notices_only=target.notices_only
+            )
+            # The wait for the lane may have been long enough for the client to go away.
+            if client.is_gone or not is_current:
+                return HandedOut(deliveries=(), has_more=False)
             now = self._clock.now()
             return await hand_out(
                 transaction,
@@ -242,13 +256,19 @@ class Poller:
             )
 
     def _answer(self, target: PolledTarget, handed_out: HandedOut) -> PollAnswer:
-        return PollAnswer(
-            sets={
-                delivery.jti: self._signer.token(delivery, target.audience, target.shape)
-                for delivery in handed_out.deliveries
-            },
-            more_available=handed_out.has_more,
-        )
+        sets: dict[str, str] = {}
+        for delivery in handed_out.deliveries:
+            try:
+                sets[delivery.jti] = self._signer.token(delivery, target.audience, target.shape)
+            except Exception as error:  # noqa: BLE001 - one SET that we cannot make must not stop the others
+                self._log.error(
+                    "poll.internal_fault",
+                    target=target.id,
+                    jti=delivery.jti,
+                    event_id=delivery.event_id,
+                    **origin_of(error),
+                )
+        return PollAnswer(sets=sets, more_available=handed_out.has_more)
 
     def _seconds_until(self, at: int | None) -> float:
         """Rounded up, since looking too early finds nothing and looks again."""

@@ -7,13 +7,16 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    LargeBinary,
     Select,
     Update,
     and_,
     bindparam,
+    cast,
     exists,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -413,14 +416,16 @@ async def poll_outlook(
 async def targets_with_due(
     connection: Connection, target_ids: Sequence[int], *, now: int
 ) -> Sequence[int]:
-    """Those of these targets for which something is due."""
+    """Those of these targets for which something is due that their status lets through."""
     found = await connection.execute(
         select(deliveries.c.target_id)
         .distinct()
+        .join(targets, targets.c.id == deliveries.c.target_id)
         .where(
             deliveries.c.target_id.in_(target_ids),
             deliveries.c.state == WAITING,
             deliveries.c.next_attempt_at <= now,
+            or_(targets.c.status == "enabled", deliveries.c.kind == NOTICE),
         )
     )
     return list(found.scalars().all())
@@ -461,7 +466,7 @@ async def hand_out(
         again_at: Microseconds UTC; `now` for at once.
         notices_only: Whether the target is paused or disabled.
     """
-    size_bytes = func.length(events.c.subject) + func.length(events.c.payload)
+    size_bytes = _bytes_of(connection, events.c.subject) + _bytes_of(connection, events.c.payload)
     found = await connection.execute(
         select(deliveries.c.id, size_bytes)
         .join(events, events.c.id == deliveries.c.event_row)
@@ -487,6 +492,13 @@ async def hand_out(
     return HandedOut(
         deliveries=[_due_delivery(row) for row in taken], has_more=len(sizes) > len(ids)
     )
+
+
+def _bytes_of(connection: Connection, column: ColumnElement[str]) -> ColumnElement[int]:
+    """How long a text is in UTF-8; `length` would count letters, which have up to four bytes."""
+    if connection.dialect.name == "sqlite":
+        return func.length(cast(column, LargeBinary))
+    return func.octet_length(column)
 
 
 def _within(sizes: Sequence[tuple[int, int]], max_bytes: int) -> list[int]:

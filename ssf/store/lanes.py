@@ -7,8 +7,9 @@ current, so a worker that was stopped and wakes up late can change nothing.
 
 import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from sqlalchemy import Case, Column, Select, case, func, or_, select, update
+from sqlalchemy import Column, Select, case, exists, func, or_, select, update
 
 from ssf.rules.storage_errors import LeaseLost
 from ssf.rules.targets import LeasedTarget, SetShape
@@ -185,11 +186,36 @@ async def is_any_due(connection: Connection, *, now: int) -> bool:
 async def lock(connection: Connection, target_id: int) -> None:
     """Locks a lane, which whoever changes deliveries of its target does first.
 
-    One order for all keeps two transactions on PostgreSQL from waiting for each other.
+    One order for all keeps two transactions on PostgreSQL from waiting for each other. On SQLite
+    a writing transaction has everything locked already.
     """
+    if connection.dialect.name == "sqlite":
+        return
     await connection.execute(
         select(lanes.c.target_id).where(lanes.c.target_id == target_id).with_for_update()
     )
+
+
+async def lock_polled(connection: Connection, target_id: int, *, notices_only: bool) -> bool:
+    """Locks a lane for a poll, and says whether its target is still as the poll has found it.
+
+    Args:
+        connection: A writing transaction.
+        target_id: The target.
+        notices_only: Whether the target was stopped when the poll looked at it.
+
+    Returns:
+        False after its status or method was changed, or it was deleted: nothing may be handed out
+        before the poll has looked again.
+    """
+    # Two statements: on PostgreSQL one that waits for a lock sees other tables as they were
+    # before the wait.
+    await lock(connection, target_id)
+    found = await connection.execute(
+        select(targets.c.status, targets.c.method).where(targets.c.id == target_id)
+    )
+    row = found.one_or_none()
+    return row is not None and row.method == "poll" and (row.status != "enabled") == notices_only
 
 
 async def require_lease(connection: Connection, target: LeasedTarget) -> bool:
@@ -202,6 +228,9 @@ async def require_lease(connection: Connection, target: LeasedTarget) -> bool:
     Raises:
         LeaseLost: The lane was leased again since, or the target is gone.
     """
+    # By itself: on PostgreSQL a statement that waits for a lock sees other tables as they were
+    # before the wait, and would miss the pause that it waited for.
+    await lock(connection, target.id)
     found = await connection.execute(
         select(
             lanes.c.fencing_token,
@@ -213,7 +242,6 @@ async def require_lease(connection: Connection, target: LeasedTarget) -> bool:
         )
         .join_from(lanes, targets, targets.c.id == lanes.c.target_id)
         .where(lanes.c.target_id == target.id, lanes.c.lease_owner.is_not(None))
-        .with_for_update(of=lanes)
     )
     row = found.one_or_none()
     if row is None or row.fencing_token != target.fencing_token:
@@ -262,23 +290,24 @@ async def let_go(
     if has_more:
         next_at: int | None = now
     elif target.notices_only:
-        next_at = await _first_notice(connection, target.id)
+        next_at = await connection.scalar(_first_notice(target.id))
     else:
         next_at = await _first_waiting_after(connection, target.id, looked_at)
     if again_at is not None:
         next_at = again_at if next_at is None else min(next_at, again_at)
     when = _when(notices_only=target.notices_only)
     came_meanwhile = when < target.lease_expires_at
+    values: dict[str, Any] = {when.name: case((came_meanwhile, when), else_=next_at)}
+    if not target.notices_only:
+        # Notices went out with everything else; one that is left has a lane when the target stops.
+        first_notice = _first_notice(target.id).scalar_subquery()
+        values["notice_due_at"] = case(
+            (lanes.c.notice_due_at.is_not(None), first_notice), else_=None
+        )
     await connection.execute(
         update(lanes)
         .where(lanes.c.target_id == target.id)
-        .values(
-            {
-                when.name: case((came_meanwhile, when), else_=next_at),
-                "lease_owner": None,
-                "lease_expires_at": 0,
-            }
-        )
+        .values(values | {"lease_owner": None, "lease_expires_at": 0})
     )
 
 
@@ -293,15 +322,11 @@ async def resume(connection: Connection, target_id: int, *, now: int) -> None:
         .where(lanes.c.target_id == target_id)
         .values(
             due_at=now,
-            notice_due_at=_at_once_if_any(now),
+            notice_due_at=case((exists(_notices(target_id)), now), else_=None),
             resumed_at=case((lanes.c.resumed_at >= now, lanes.c.resumed_at + 1), else_=now),
             gate_until=0,
         )
     )
-
-
-def _at_once_if_any(now: int) -> Case[int | None]:
-    return case((lanes.c.notice_due_at.is_not(None), now), else_=None)
 
 
 async def free_all(connection: Connection, *, now: int) -> None:
@@ -310,20 +335,25 @@ async def free_all(connection: Connection, *, now: int) -> None:
         update(lanes)
         .where(lanes.c.lease_owner.is_not(None))
         .values(
-            lease_owner=None, lease_expires_at=0, due_at=now, notice_due_at=_at_once_if_any(now)
+            lease_owner=None,
+            lease_expires_at=0,
+            due_at=now,
+            notice_due_at=case((lanes.c.notice_due_at.is_not(None), now), else_=None),
         )
     )
 
 
-async def _first_notice(connection: Connection, target_id: int) -> int | None:
-    first: int | None = await connection.scalar(
-        select(func.min(deliveries.c.next_attempt_at)).where(
-            deliveries.c.target_id == target_id,
-            deliveries.c.state == WAITING,
-            deliveries.c.kind == NOTICE,
-        )
+def _notices(target_id: int) -> Select[tuple[int]]:
+    return select(deliveries.c.next_attempt_at).where(
+        deliveries.c.target_id == target_id,
+        deliveries.c.state == WAITING,
+        deliveries.c.kind == NOTICE,
     )
-    return first
+
+
+def _first_notice(target_id: int) -> Select[tuple[int]]:
+    """When the first of the notices that wait is to be sent."""
+    return _notices(target_id).with_only_columns(func.min(deliveries.c.next_attempt_at))
 
 
 async def _first_waiting_after(connection: Connection, target_id: int, at: int) -> int | None:

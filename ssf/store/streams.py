@@ -32,6 +32,10 @@ _STREAM = select(
     targets.c.subject_in_event,
 ).join_from(streams, targets, streams.c.id == targets.c.id)
 
+_ROWS = (targets, streams)
+"""In the order in which they are locked: whoever shares a target and then writes its stream must
+not meet somebody who locks them the other way round."""
+
 
 def _stream(row: Any) -> Stream:
     requested = row.events_requested
@@ -226,7 +230,7 @@ async def find_stream(
     """
     query = _STREAM.where(targets.c.name == stream_id, streams.c.receiver_id == receiver_id)
     if for_update:
-        query = query.with_for_update()
+        query = query.with_for_update(of=_ROWS)
     elif for_share:
         query = query.with_for_update(read=True, of=targets)
     found = await connection.execute(query)
@@ -239,7 +243,7 @@ async def find_in_project(
 ) -> Stream | None:
     """A stream of any receiver of the project, by its name."""
     query = _STREAM.where(targets.c.name == stream_id, targets.c.project_id == project_id)
-    found = await connection.execute(query.with_for_update() if for_update else query)
+    found = await connection.execute(query.with_for_update(of=_ROWS) if for_update else query)
     row = found.one_or_none()
     return None if row is None else _stream(row)
 
@@ -249,7 +253,7 @@ async def find_by_number(
 ) -> Stream | None:
     """A stream by its row number; None when it has been deleted."""
     query = _STREAM.where(streams.c.id == target_id)
-    found = await connection.execute(query.with_for_update() if for_update else query)
+    found = await connection.execute(query.with_for_update(of=_ROWS) if for_update else query)
     row = found.one_or_none()
     return None if row is None else _stream(row)
 
@@ -295,7 +299,7 @@ async def list_streams(
     With `for_update`, events on their way to them are waited for, and no others come.
     """
     query = _STREAM.where(streams.c.receiver_id == receiver_id).order_by(streams.c.id)
-    found = await connection.execute(query.with_for_update() if for_update else query)
+    found = await connection.execute(query.with_for_update(of=_ROWS) if for_update else query)
     return [_stream(row) for row in found]
 
 

@@ -653,3 +653,55 @@ async def test_publishers_with_the_same_targets_in_another_order_do_not_deadlock
     async with database.reading() as connection:
         rows = (await connection.execute(select(delivery_rows.c.target_id))).scalars().all()
     assert sorted(rows) == sorted(ids * 12)
+
+
+async def test_a_pause_that_commits_while_an_outcome_waits_for_the_lane_is_noticed(
+    postgres_database: Database,
+) -> None:
+    """Whoever waits for a lock must not judge by what was there before the wait."""
+    target_id = await add_target(postgres_database, due_at=NOW)
+    leased = await lease_one(postgres_database)
+
+    async def is_current() -> bool:
+        async with postgres_database.transaction() as worker:
+            return await lanes.require_lease(worker, leased)
+
+    async with asyncio.TaskGroup() as race:
+        async with postgres_database.transaction() as pausing:
+            await lanes.lock(pausing, target_id)
+            await pausing.execute(
+                update(target_rows).where(target_rows.c.id == target_id).values(status="paused")
+            )
+            asking = race.create_task(is_current())
+            await until_somebody_waits_for_a_lock(postgres_database)
+
+    assert asking.result() is False
+
+
+async def test_a_notice_that_went_out_with_everything_else_is_due_no_more(
+    database: Database,
+) -> None:
+    """Otherwise each look for notices would go through every target that ever had one."""
+    target_id = await add_target(database)
+    async with database.transaction() as transaction:
+        delivery_id = await add_delivery_within(transaction, target_id)
+        await transaction.execute(update(delivery_rows).values(kind="notice"))
+        await lanes.mark(transaction, due=[target_id], is_notice=True, now=NOW)
+
+    leased = await lease_one(database)
+    async with database.transaction() as transaction:
+        await lanes.let_go(
+            transaction, leased, looked_at=NOW, has_more=False, now=NOW, again_at=NOW + 5
+        )
+    assert (await lane_of(database, target_id)).notice_due_at == NOW
+
+    leased = await lease_one(database, now=NOW + 5)
+    async with database.transaction() as transaction:
+        await transaction.execute(
+            update(delivery_rows)
+            .where(delivery_rows.c.id == delivery_id)
+            .values(state=DeliveryState.DELIVERED.value)
+        )
+        await lanes.let_go(transaction, leased, looked_at=NOW + 5, has_more=False, now=NOW + 5)
+    lane = await lane_of(database, target_id)
+    assert (lane.due_at, lane.notice_due_at) == (None, None)
