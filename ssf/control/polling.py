@@ -32,7 +32,8 @@ class Polling:
             WrongDeliveryMethod: The stream is pushed.
         """
         receiver = caller.require_receiver()
-        stream = await self._streams.visited(receiver, stream_id)
+        async with self._database.reading() as connection:
+            stream = await self._streams.owned(connection, receiver, stream_id)
         return await self._poll(receiver, stream, request, client)
 
     async def poll_facade(
@@ -40,7 +41,8 @@ class Polling:
     ) -> PollAnswer:
         """As `poll`, for the one stream that the older profile knows."""
         receiver = caller.require_receiver()
-        stream = await self._streams.visited_facade(receiver)
+        async with self._database.reading() as connection:
+            stream = await self._streams.facade(connection, receiver)
         if not stream.id:
             async with self._database.transaction() as transaction:
                 stream = await self._streams.provide_facade(transaction, receiver)
@@ -50,6 +52,7 @@ class Polling:
         self, receiver: Receiver, stream: Stream, request: PollRequest, client: PollingClient
     ) -> PollAnswer:
         _require_polled(stream)
+        await self._streams.restart_timer(receiver, stream)
         await self._poller.settle(stream.id, request)
 
         async def find() -> PolledTarget:

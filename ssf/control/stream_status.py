@@ -76,9 +76,7 @@ class StreamStatuses:
         Raises:
             NotFound: There is none, and none is provided by itself.
         """
-        receiver = caller.require_receiver()
-        async with self._database.reading() as connection:
-            stream = await self._streams.facade(connection, receiver)
+        stream = await self._streams.visited_facade(caller.require_receiver())
         return StreamStatusView(
             stream_id=stream.stream_id, status=stream.status, reason=stream.reason
         )
@@ -108,6 +106,7 @@ class StreamStatuses:
             NotFound: This receiver has no such stream.
         """
         receiver = caller.require_receiver()
+        await self._streams.heard_from(receiver, stream_id)
         now = self._clock.now()
         async with self._database.transaction() as transaction:
             stream = await self._streams.owned(transaction, receiver, stream_id, for_update=True)

@@ -92,7 +92,10 @@ class StreamTransitions:
             if stream is None or not stream.is_inactive(self._clock.now()):
                 return
             await streams.set_inactive_at(transaction, stream.id, None)
-            if stream.status is not StreamStatus.ENABLED:
+            receiver = await receivers.find_by_number(transaction, stream.receiver_id)
+            # A sign of life that was under way while the timeout was taken away has written one.
+            has_timeout = receiver.inactivity_timeout_seconds is not None
+            if stream.status is not StreamStatus.ENABLED or not has_timeout:
                 return
             await self._change(
                 transaction, stream, status=StreamStatus.PAUSED, reason=INACTIVE_REASON

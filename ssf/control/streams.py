@@ -33,7 +33,7 @@ from ssf.rules.streams import (
 from ssf.store import lanes, receivers, streams
 from ssf.store.bell import Bell
 from ssf.store.database import Connection, Database
-from ssf.store.deliveries import drop_waiting, make_waiting_due
+from ssf.store.deliveries import drop_waiting, forget_attempts, make_waiting_due
 
 Change = Callable[[StreamConfiguration], EditableProperties]
 """What a request makes of a configuration; raises a refusal when it may not."""
@@ -118,6 +118,7 @@ class Streams:
             Refusal: Whatever `change` raises; then nothing was changed.
         """
         receiver = caller.require_receiver()
+        await self.heard_from(receiver, stream_id)
         async with self._database.transaction() as transaction:
             receiver = await self._lock(transaction, receiver)
             stream = await self.owned(transaction, receiver, stream_id, for_update=True)
@@ -164,6 +165,7 @@ class Streams:
             Refusal: Whatever `change` raises; then nothing was changed.
         """
         receiver = caller.require_receiver()
+        await self.heard_from_facade(receiver)
         async with self._database.transaction() as transaction:
             receiver = await self._lock(transaction, receiver)
             stream = await self.facade(transaction, receiver, for_update=True)
@@ -212,7 +214,7 @@ class Streams:
         """
         async with self._database.reading() as connection:
             stream = await self.owned(connection, receiver, stream_id)
-        await self._restart_timer(receiver, stream)
+        await self.restart_timer(receiver, stream)
         return stream
 
     async def visited_facade(self, receiver: Receiver) -> Stream:
@@ -223,25 +225,37 @@ class Streams:
         """
         async with self._database.reading() as connection:
             stream = await self.facade(connection, receiver)
-        await self._restart_timer(receiver, stream)
+        await self.restart_timer(receiver, stream)
         return stream
+
+    async def heard_from(self, receiver: Receiver, stream_id: str) -> None:
+        """Begins the inactivity timer of a stream anew: its receiver has named it.
+
+        Before anything else and on its own, since a request that is refused is a sign of life too.
+
+        Raises:
+            NotFound: This receiver has a timeout, and no such stream.
+        """
+        if receiver.inactivity_timeout_seconds is not None:
+            await self.visited(receiver, stream_id)
+
+    async def heard_from_facade(self, receiver: Receiver) -> None:
+        """As `heard_from`, for the one stream that the older profile shows."""
+        if receiver.inactivity_timeout_seconds is not None:
+            await self.visited_facade(receiver)
 
     async def _supported(self, receiver: Receiver) -> tuple[str, ...]:
         async with self._database.reading() as connection:
             return await self._catalogue.offered_to(connection, receiver)
 
-    async def _restart_timer(self, receiver: Receiver, stream: Stream) -> None:
-        """Writes only where there is a timer: most reading costs no transaction."""
+    async def restart_timer(self, receiver: Receiver, stream: Stream) -> None:
+        """Begins the inactivity timer of a stream anew (SSF 1.0 §8.1.1, `inactivity_timeout`).
+
+        Writes only where there is one: most reading costs no transaction.
+        """
         if receiver.inactivity_timeout_seconds is None or not stream.id:
             return
         async with self._database.transaction() as transaction:
-            await self._sign_of_life(transaction, receiver, stream)
-
-    async def _sign_of_life(
-        self, transaction: Connection, receiver: Receiver, stream: Stream
-    ) -> None:
-        """Begins the inactivity timer of a stream anew (SSF 1.0 §8.1.1, `inactivity_timeout`)."""
-        if receiver.inactivity_timeout_seconds is not None:
             at = inactive_at(receiver, self._clock.now())
             await streams.set_inactive_at(transaction, stream.id, at)
 
@@ -256,8 +270,6 @@ class Streams:
         found = await streams.list_streams(connection, receiver.id, for_update=for_update)
         stream = facade_stream(found)
         if stream is not None:
-            if for_update:
-                await self._sign_of_life(connection, receiver, stream)
             return stream
         limit = receiver.max_streams
         is_at_limit = limit is not None and len(found) >= limit
@@ -280,9 +292,8 @@ class Streams:
             connection: With `for_update` or `for_share` that of a writing transaction.
             receiver: Who is calling.
             stream_id: The name.
-            for_update: Nobody else changes it meanwhile, no event reaches it, and its inactivity
-                timer begins anew: this is what a request that names a stream does.
-            for_share: As that, except that events reach it.
+            for_update: Nobody else changes it meanwhile, and no event reaches it.
+            for_share: It is not deleted meanwhile.
 
         Raises:
             NotFound: It has none of this name, whoever else may.
@@ -296,8 +307,6 @@ class Streams:
         )
         if found is None:
             raise NotFound("There is no such stream.", field="stream_id")
-        if for_update or for_share:
-            await self._sign_of_life(connection, receiver, found)
         return found
 
     def configuration(
@@ -416,6 +425,8 @@ class Streams:
             await lanes.lock(transaction, stream.id)
             await make_waiting_due(transaction, stream.id, now=now)
             await lanes.resume(transaction, stream.id, now=now)
+            if changed.method is not stream.method:
+                await forget_attempts(transaction, stream.id)
         return changed
 
     async def _remove(self, transaction: Connection, stream: Stream) -> None:

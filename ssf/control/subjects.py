@@ -60,6 +60,7 @@ class Subjects:
             TooManySubjects: The stream's list is full.
         """
         receiver = caller.require_receiver()
+        await self._streams.heard_from(receiver, stream_id)
         async with self._database.transaction() as transaction:
             stream = await self._streams.owned(transaction, receiver, stream_id, for_share=True)
             await self._add(transaction, stream, _listed(identifier), is_verified=is_verified)
@@ -67,6 +68,7 @@ class Subjects:
     async def add_on_facade(self, caller: Caller, identifier: Any, *, is_verified: bool) -> None:
         """As `add`, for the one stream that the older profile knows."""
         receiver = caller.require_receiver()
+        await self._streams.heard_from_facade(receiver)
         subject = _listed(identifier)
         async with self._database.transaction() as transaction:
             stream = await self._streams.provide_facade(transaction, receiver)
@@ -81,6 +83,7 @@ class Subjects:
             TooManySubjects: The stream's list is full, and this removal would have to be in it.
         """
         receiver = caller.require_receiver()
+        await self._streams.heard_from(receiver, stream_id)
         async with self._database.transaction() as transaction:
             stream = await self._streams.owned(transaction, receiver, stream_id, for_share=True)
             await self._remove(transaction, stream, _listed(identifier))
@@ -88,6 +91,7 @@ class Subjects:
     async def remove_on_facade(self, caller: Caller, identifier: Any) -> None:
         """As `remove`, for the one stream that the older profile knows."""
         receiver = caller.require_receiver()
+        await self._streams.heard_from_facade(receiver)
         subject = _listed(identifier)
         async with self._database.transaction() as transaction:
             stream = await self._streams.provide_facade(transaction, receiver)

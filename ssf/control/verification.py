@@ -58,6 +58,7 @@ class Verifications:
             VerificationTooSoon: The interval since the last request is not over.
         """
         receiver = caller.require_receiver()
+        await self._streams.heard_from(receiver, stream_id)
         async with self._database.transaction() as transaction:
             stream = await self._streams.owned(transaction, receiver, stream_id, for_update=True)
             target = await self._request(transaction, receiver, stream, state)
@@ -66,6 +67,7 @@ class Verifications:
     async def request_on_facade(self, caller: Caller, *, state: str | None) -> None:
         """As `request`, for the one stream that the older profile knows."""
         receiver = caller.require_receiver()
+        await self._streams.heard_from_facade(receiver)
         async with self._database.transaction() as transaction:
             stream = await self._streams.provide_facade(transaction, receiver)
             target = await self._request(transaction, receiver, stream, state)

@@ -5,10 +5,10 @@ of the same subject is sent only after that, so a crash cannot make an earlier o
 """
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ssf.clock import MICROSECONDS
-from ssf.rules.deliveries import Recorded
+from ssf.rules.deliveries import DeliveryState, Recorded
 from ssf.rules.storage_errors import StorageError
 from ssf.rules.targets import LeasedTarget
 from ssf.store import lanes
@@ -49,11 +49,21 @@ class OutcomeBatch:
     async def _write(self, batch: "_Batch") -> None:
         async with self._database.transaction() as transaction:
             is_current = await lanes.require_lease(transaction, self._target)
-            await record_outcomes(transaction, batch.outcomes)
-            gates = [o.at + o.gate_seconds * MICROSECONDS for o in batch.outcomes if o.gate_seconds]
+            outcomes = (
+                batch.outcomes if is_current else [_of_another_way(o) for o in batch.outcomes]
+            )
+            await record_outcomes(transaction, outcomes)
+            gates = [o.at + o.gate_seconds * MICROSECONDS for o in outcomes if o.gate_seconds]
             if gates:
                 await lanes.close_gate(transaction, self._target, until=max(gates))
         batch.is_current = is_current
+
+
+def _of_another_way(outcome: Recorded) -> Recorded:
+    """What a receiver that was reached in another way said is no reason to wait with the new one."""
+    if outcome.state is not DeliveryState.WAITING:
+        return outcome
+    return replace(outcome, next_attempt_at=outcome.at, gate_seconds=None)
 
 
 @dataclass(slots=True)

@@ -199,14 +199,16 @@ class Poller:
                     request.return_immediately
                     or target.answers_at_once
                     or left_seconds <= 0
-                    or client.is_gone
-                    or self._stopping()
+                    or self._is_over(client)
                 ):
                     return PollAnswer(sets={}, more_available=False)
                 await bell.wait(min(left_seconds, self._seconds_until(outlook.next_at)))
-                if client.is_gone or self._stopping():
+                if self._is_over(client):
                     # Not one more question: thousands may end their wait in this moment.
                     return PollAnswer(sets={}, more_available=False)
+
+    def _is_over(self, client: PollingClient) -> bool:
+        return client.is_gone or self._stopping()
 
     async def ring_due(self) -> bool:
         """Wakes the polls for which another process has made something due.

@@ -201,13 +201,31 @@ async def make_waiting_due(connection: Connection, target_id: int, *, now: int) 
     )
 
 
+async def forget_attempts(connection: Connection, target_id: int) -> None:
+    """Begins the schedule of what waits anew: it goes another way, and a hand-out is no failure."""
+    await connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.target_id == target_id,
+            deliveries.c.state == WAITING,
+            deliveries.c.attempts > 0,
+        )
+        .values(attempts=0)
+    )
+
+
 async def drop_waiting(connection: Connection, target_id: int, *, outcome: str, now: int) -> int:
-    """Gives up everything that waits for a target; returns how many that were."""
-    dropped = await connection.execute(
+    """Gives up everything that waits for a target; returns how many events those were.
+
+    Verifications and notices go too, but a receiver that misses them has missed nothing.
+    """
+    drop = (
         update(deliveries)
         .where(deliveries.c.target_id == target_id, deliveries.c.state == WAITING)
         .values(state=DeliveryState.DROPPED.value, last_outcome=outcome, updated_at=now)
     )
+    dropped = await connection.execute(drop.where(deliveries.c.kind == DeliveryKind.EVENT.value))
+    await connection.execute(drop)
     await count_dropped(connection, target_id, dropped.rowcount)
     return dropped.rowcount
 
@@ -418,14 +436,15 @@ async def targets_with_due(
 ) -> Sequence[int]:
     """Those of these targets for which something is due that their status lets through."""
     found = await connection.execute(
-        select(deliveries.c.target_id)
-        .distinct()
-        .join(targets, targets.c.id == deliveries.c.target_id)
-        .where(
-            deliveries.c.target_id.in_(target_ids),
-            deliveries.c.state == WAITING,
-            deliveries.c.next_attempt_at <= now,
-            or_(targets.c.status == "enabled", deliveries.c.kind == NOTICE),
+        select(targets.c.id).where(
+            targets.c.id.in_(target_ids),
+            # Asked target by target, since an index answers it without reading a backlog.
+            exists().where(
+                deliveries.c.target_id == targets.c.id,
+                deliveries.c.state == WAITING,
+                deliveries.c.next_attempt_at <= now,
+                or_(targets.c.status == "enabled", deliveries.c.kind == NOTICE),
+            ),
         )
     )
     return list(found.scalars().all())

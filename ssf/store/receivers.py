@@ -130,11 +130,16 @@ async def find_by_token_hash(
 async def find_receiver(
     connection: Connection, *, project_id: int, client_id: str, for_update: bool = False
 ) -> Receiver | None:
-    """A receiver by its public name; with `for_update` nobody else changes it meanwhile."""
+    """A receiver by its public name; with `for_update` nobody else changes it meanwhile.
+
+    On PostgreSQL rows that refer to the receiver can still be written: writing the same stream
+    twice looks at its foreign key again, and would otherwise wait for whoever holds the receiver
+    and waits for that stream.
+    """
     query = select(receivers).where(
         receivers.c.project_id == project_id, receivers.c.client_id == client_id
     )
-    found = await connection.execute(query.with_for_update() if for_update else query)
+    found = await connection.execute(query.with_for_update(key_share=True) if for_update else query)
     row = found.one_or_none()
     return None if row is None else _receiver(row)
 
