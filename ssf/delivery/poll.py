@@ -196,12 +196,11 @@ class Poller:
                     request.return_immediately
                     or target.answers_at_once
                     or left_seconds <= 0
-                    or client.is_gone
-                    or self._stopping()
+                    or self._is_over_for(client)
                 ):
                     return PollAnswer(sets={}, more_available=False)
                 await bell.wait(min(left_seconds, self._seconds_until(outlook.next_at)))
-                if client.is_gone or self._stopping():
+                if self._is_over_for(client):
                     # Not one more question: thousands may end their wait in this moment.
                     return PollAnswer(sets={}, more_available=False)
 
@@ -222,6 +221,9 @@ class Poller:
             for target_id in due:
                 self._bell.ring(target_id)
         return False
+
+    def _is_over_for(self, client: PollingClient) -> bool:
+        return client.is_gone or self._stopping()
 
     async def _look(self, target: PolledTarget) -> PollOutlook:
         async with self._database.reading() as connection:
