@@ -26,6 +26,7 @@ from ssf.clock import SystemClock
 from ssf.pipeline.fan_out import matched_targets
 from ssf.pipeline.new_event import NewEvent
 from ssf.pipeline.publish import Publisher
+from ssf.protocol.subject_conversion import FormatFallback
 from ssf.protocol.subjects import Subject, parse_subject
 from ssf.rules.subject_projections import all_projections, shape_of
 from ssf.store.bell import Bell
@@ -156,7 +157,13 @@ async def _measure(
     database: Database, subject: Subject, *, is_wanted: bool, publishes: int
 ) -> Measured:
     """Publishing as a whole, and of it the finding out who wants the event."""
-    publisher = Publisher(database, Bell(), SystemClock(), os.urandom)
+    publisher = Publisher(
+        database,
+        Bell(),
+        SystemClock(),
+        os.urandom,
+        format_fallback=FormatFallback.MOST_PRIVATE,
+    )
     new = NewEvent(project_id=1, event_type=SESSION_REVOKED, subject=subject, payload={})
     whole, finding = [], []
     for _ in range(publishes):
@@ -167,7 +174,12 @@ async def _measure(
             raise SystemExit(f"{subject.canonical}: {published.matched} streams get it")
         async with database.reading() as connection:
             started = time.perf_counter()
-            await matched_targets(connection, new, now=SystemClock().now())
+            await matched_targets(
+                connection,
+                new,
+                now=SystemClock().now(),
+                format_fallback=FormatFallback.MOST_PRIVATE,
+            )
             finding.append(time.perf_counter() - started)
     return Measured(publish=_summary(whole), finding=_summary(finding))
 
@@ -191,7 +203,12 @@ async def _plan(database: Database, subject: Subject) -> tuple[str, ...]:
     lines = []
     async with database.reading() as connection:
         with _statements(database) as statements:
-            await matched_targets(connection, new, now=SystemClock().now())
+            await matched_targets(
+                connection,
+                new,
+                now=SystemClock().now(),
+                format_fallback=FormatFallback.MOST_PRIVATE,
+            )
         for statement, parameters in statements:
             found = await connection.exec_driver_sql(f"{words} {statement}", parameters)
             lines += [row[-1] for row in found]

@@ -1,7 +1,7 @@
 """A stream of which nothing is heard for too long is paused (SSF 1.0 §8.1.1, T-31, T-32)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import httpx
@@ -24,7 +24,7 @@ from tests.statements import Statements, until
 
 TIMEOUT_SECONDS = 100
 SUBJECT = {"format": "email", "email": "user@example.com"}
-Activity = Callable[[ReceiverUnderTest, str], Awaitable[httpx.Response]]
+Activity = Callable[[ReceiverUnderTest, str], Coroutine[Any, Any, httpx.Response]]
 
 
 async def stream_of(receiver: ReceiverUnderTest, **body: Any) -> str:
@@ -64,7 +64,7 @@ async def is_restarted_by(
 # ---------------------------------------------------------------- what restarts the timer (T-31)
 
 
-def ssf_status(receiver: ReceiverUnderTest, stream_id: str) -> Awaitable[httpx.Response]:
+def ssf_status(receiver: ReceiverUnderTest, stream_id: str) -> Coroutine[Any, Any, httpx.Response]:
     return receiver.http.get("/ssf/v1/status", params={"stream_id": stream_id})
 
 
@@ -376,7 +376,7 @@ async def test_t31_a_sign_of_life_at_the_last_moment_wins(
     async with asyncio.TaskGroup() as group:
         group.create_task(transmitter.built.rounds.run_once())
         for stream_id in streams[::-1]:
-            group.create_task(ACTIVITIES["GET status"][1](receiver, stream_id))  # type: ignore[arg-type]
+            group.create_task(ACTIVITIES["GET status"][1](receiver, stream_id))
     notices = {notice["stream_id"] for notice in await transmitter.deliveries()}
     for stream_id in streams:
         status, _ = await status_of(transmitter, stream_id)
@@ -394,7 +394,7 @@ async def test_t31_requests_of_all_kinds_at_once_do_not_stand_in_each_others_way
     names = [name for name in ACTIVITIES if not name.startswith("older")]
     async with asyncio.TaskGroup() as group:
         asked = [
-            group.create_task(ACTIVITIES[name][1](receiver, stream_id))  # type: ignore[arg-type]
+            group.create_task(ACTIVITIES[name][1](receiver, stream_id))
             for _ in range(8)
             for name in names
         ]

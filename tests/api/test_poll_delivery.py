@@ -107,9 +107,8 @@ async def test_a_thousand_sets_are_handed_out_at_once_and_the_rest_is_announced(
 ):
     receiver, stream_id = await polled_stream(transmitter)
     async with database.transaction() as transaction:
-        target_id = await transaction.scalar(
-            select(target_rows.c.id).where(target_rows.c.name == stream_id)
-        )
+        named = select(target_rows.c.id).where(target_rows.c.name == stream_id)
+        target_id = (await transaction.execute(named)).scalar_one()
         for number in range(MAX_EVENTS + 1):
             await add_delivery_within(transaction, target_id, subject=b"%d" % number, now=0)
     first = await poll(receiver, stream_id, maxEvents=MAX_EVENTS + 1)
@@ -258,13 +257,13 @@ async def test_a_set_with_a_key_that_is_refused_comes_again_twice_and_is_dead_th
     receiver, stream_id = await polled_stream(transmitter)
     await transmitter.emit()
     said = {"err": "invalid_key", "description": "which key is this?"}
+    (jti,) = (await poll(receiver, stream_id))["sets"]
     for wait_seconds in (30, 300):
-        (jti,) = (await poll(receiver, stream_id))["sets"]
         assert await poll(receiver, stream_id, setErrs={jti: said}) == NOTHING_WAITS
         clock.advance(wait_seconds - 0.001)
         assert await poll(receiver, stream_id) == NOTHING_WAITS
         clock.advance(0.001)
-    assert [*(await poll(receiver, stream_id))["sets"]] == [jti]
+        assert [*(await poll(receiver, stream_id))["sets"]] == [jti]
     await poll(receiver, stream_id, setErrs={jti: said})
     (dead,) = await transmitter.deliveries()
     assert (dead["state"], dead["last_outcome"]) == ("dead", "invalid_key")
@@ -442,7 +441,7 @@ async def test_a_poll_that_is_refused_says_why_and_keeps_its_cause(
     """A fault of the store reaches the log with what was behind it."""
     receiver, stream_id = await polled_stream(transmitter)
     async with transmitter.database.transaction() as transaction:
-        await transaction.exec_driver_sql("ALTER TABLE lanes RENAME TO lanes_gone")
+        await transaction.exec_driver_sql("ALTER TABLE deliveries RENAME TO deliveries_gone")
     response = await poll_response(receiver, stream_id, ack=["x"])
     assert response.status_code >= 500
     (line,) = [fields for action, fields in transmitter.log.lines if action == "request.failed"]

@@ -90,7 +90,7 @@ async def test_what_was_handed_out_and_not_acknowledged_comes_again_after_kill_9
             await server.emit(number, subject=number)
         first = await poll(server, owner, stream_id)
         assert len(first) == 5
-        acknowledged = [*first][0]
+        acknowledged = next(iter(first))
         assert await poll(server, owner, stream_id, ack=[acknowledged]) == {}
         await server.kill()
 
