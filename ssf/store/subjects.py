@@ -259,7 +259,7 @@ _NOW: BindParameter[int] = bindparam("now")
 _IS_ADDED = and_(
     subjects.c.is_added, or_(subjects.c.removal_at.is_(None), subjects.c.removal_at > _NOW)
 )
-_IS_REMOVED = subjects.c.removal_at <= _NOW
+_IS_REMOVED = and_(~subjects.c.is_added, subjects.c.removal_at <= _NOW)
 
 _ROUTED = and_(
     routes.c.project_id == bindparam("project_id"),

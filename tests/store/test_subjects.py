@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, insert, select, text
+from sqlalchemy import event, func, insert, select, text, update
 
 from ssf.protocol.subjects import Subject, parse_subject
 from ssf.rules.streams import Stream
@@ -236,15 +236,17 @@ async def test_whoever_gets_an_event_is_who_the_rules_say(
 async def test_t_27_removing_again_does_not_prolong_the_grace(database: Database) -> None:
     """Else whoever removes a subject every day would get events about it for ever."""
     target_id = await add_listing(database, ALL)
+    listed, unheard_of = SIMPLE_A, complex_of(user="u")
     async with database.transaction() as transaction:
-        await add(transaction, target_id, SIMPLE_A)
-        for at in (NOW, NOW + HOUR // 2, NOW + 2 * HOUR):
-            await subjects.remove_subject(
-                transaction, target_id, SIMPLE_A, removal_at=at + HOUR, now=at
-            )
-            assert (await getting(transaction, SIMPLE_A, at) != set()) is (at < NOW + HOUR)
-        assert await getting(transaction, SIMPLE_A, NOW + HOUR - 1) == {target_id}
-        assert await getting(transaction, SIMPLE_A, NOW + HOUR) == set()
+        await add(transaction, target_id, listed)
+        for subject in (listed, unheard_of):
+            for at in (NOW, NOW + HOUR // 2, NOW + 2 * HOUR):
+                await subjects.remove_subject(
+                    transaction, target_id, subject, removal_at=at + HOUR, now=at
+                )
+                assert (await getting(transaction, subject, at) != set()) is (at < NOW + HOUR)
+                await subjects.purge_subjects(transaction, now=at)
+            assert await getting(transaction, subject, NOW + HOUR) == set()
 
 
 async def test_t_27_a_removal_under_grace_revives_nothing_that_was_silent(
@@ -259,6 +261,21 @@ async def test_t_27_a_removal_under_grace_revives_nothing_that_was_silent(
         assert await getting(transaction, both) == set()
         await subjects.remove_subject(transaction, target_id, both, removal_at=NOW + HOUR, now=NOW)
         assert await getting(transaction, both) == set()
+
+
+async def test_what_was_taken_out_of_a_list_is_not_removed_from_a_stream_of_all(
+    database: Database,
+) -> None:
+    """The receiver's terms change from NONE to ALL before what is left over was purged."""
+    target_id = await add_listing(database, NONE)
+    async with database.transaction() as transaction:
+        await add(transaction, target_id, SIMPLE_A)
+        await subjects.drop_subject(
+            transaction, target_id, SIMPLE_A, removal_at=NOW + HOUR, now=NOW
+        )
+        assert await getting(transaction, SIMPLE_A, NOW + HOUR) == set()
+        await transaction.execute(update(routes).values(default_subjects=ALL.value))
+        assert await getting(transaction, SIMPLE_A, NOW + HOUR) == {target_id}
 
 
 async def test_added_again_during_the_grace_it_stays(database: Database) -> None:
