@@ -81,15 +81,14 @@ class Polls:
         now = SystemClock().now()
         async with self.database.transaction() as transaction:
             event_row = await add_event(transaction, _event(now))
-            for target_id in target_ids:
-                await add_deliveries(
-                    transaction,
-                    [NewDelivery(target_id=target_id, jti=secrets.token_hex(8))],
-                    event_row=event_row,
-                    subject_key=secrets.token_bytes(8),
-                    kind=DeliveryKind.EVENT,
-                    now=now,
-                )
+            await add_deliveries(
+                transaction,
+                [NewDelivery(target_id=id_, jti=secrets.token_hex(8)) for id_ in target_ids],
+                event_row=event_row,
+                subject_key=secrets.token_bytes(8),
+                kind=DeliveryKind.EVENT,
+                now=now,
+            )
         for target_id in target_ids:
             self.bell.ring(target_id)
 
