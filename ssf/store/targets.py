@@ -3,13 +3,17 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import select, union_all
+from sqlalchemy import Select, select, union_all
 
 from ssf.rules.stream_status import StreamStatus
 from ssf.rules.subject_membership import NOT_LISTED, DefaultSubjects, Membership, is_wanted
 from ssf.store.database import Connection
 from ssf.store.schema import routes, targets
+
+_MAX_IDS_AT_ONCE = 10_000
+"""Both databases take about 32 000 parameters in a statement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,29 @@ async def targets_wanting(
         memberships: What the lists of targets say of the subject.
     """
     listed = [id_ for id_, said in memberships.items() if said.added is not None]
+    found = []
+    for start in range(0, max(len(listed), 1), _MAX_IDS_AT_ONCE):
+        some = listed[start : start + _MAX_IDS_AT_ONCE]
+        query = _wanting(project_id, event_type, some, with_those_of_all=start == 0)
+        found += list(await connection.execute(query))
+    return [
+        WantingTarget(
+            id=row.id,
+            is_pushed=row.method == "push",
+            status=StreamStatus(row.status),
+            audience=frozenset(json.loads(row.audience)),
+            subject_format=row.subject_format,
+            matched_subject_id=said.added,
+        )
+        for row in sorted(found, key=lambda row: row.id)
+        for said in [memberships.get(row.id, NOT_LISTED)]
+        if is_wanted(DefaultSubjects(row.default_subjects), said)
+    ]
+
+
+def _wanting(
+    project_id: int, event_type: str, listed: Sequence[int], *, with_those_of_all: bool
+) -> Select[Any]:
     of_type = select(routes.c.target_id, routes.c.default_subjects).where(
         routes.c.project_id == project_id, routes.c.event_type == event_type
     )
@@ -59,8 +86,9 @@ async def targets_wanting(
     of_listed = of_type.where(
         routes.c.default_subjects == DefaultSubjects.NONE.value, routes.c.target_id.in_(listed)
     )
-    routed = (union_all(of_all, of_listed) if listed else of_all).subquery("routed")
-    found = await connection.execute(
+    parts = [of_all] * with_those_of_all + [of_listed] * bool(listed)
+    routed = union_all(*parts).subquery("routed")
+    return (
         select(
             targets.c.id,
             targets.c.method,
@@ -73,16 +101,3 @@ async def targets_wanting(
         .order_by(targets.c.id)
         .with_for_update(read=True, of=targets)
     )
-    return [
-        WantingTarget(
-            id=row.id,
-            is_pushed=row.method == "push",
-            status=StreamStatus(row.status),
-            audience=frozenset(json.loads(row.audience)),
-            subject_format=row.subject_format,
-            matched_subject_id=said.added,
-        )
-        for row in found
-        for said in [memberships.get(row.id, NOT_LISTED)]
-        if is_wanted(DefaultSubjects(row.default_subjects), said)
-    ]

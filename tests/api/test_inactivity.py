@@ -128,6 +128,26 @@ ACTIVITIES: dict[str, tuple[int, Activity]] = {
         204,
         lambda r, _: r.http.post("/sse/v1/subjects:remove", json={"subject": SUBJECT}),
     ),
+    "older profile: GET status": (200, lambda r, _: r.http.get("/sse/v1/status")),
+    "older profile: POST status": (
+        200,
+        lambda r, _: r.http.post("/sse/v1/status", json={"status": "enabled"}),
+    ),
+    "PATCH that is refused": (
+        400,
+        lambda r, s: r.http.patch("/ssf/v1/streams", json={"stream_id": s, "aud": "another"}),
+    ),
+    "POST stream that is refused": (
+        400,
+        lambda r, _: r.http.post("/sse/v1/stream", json={"events_requested": []}),
+    ),
+    "removal that is refused": (
+        400,
+        lambda r, s: r.http.post(
+            "/ssf/v1/subjects:remove",
+            json={"stream_id": s, "subject": {"format": "opaque", "id": s}},
+        ),
+    ),
     "older profile: verify": (204, lambda r, _: r.http.post("/sse/v1/verify")),
     "older profile: poll": (
         200,
@@ -391,7 +411,7 @@ async def test_t31_requests_of_all_kinds_at_once_do_not_stand_in_each_others_way
         inactivity_timeout=TIMEOUT_SECONDS, min_verification_interval=0
     )
     stream_id = await stream_of(receiver)
-    names = [name for name in ACTIVITIES if not name.startswith("older")]
+    names = [name for name in ACTIVITIES if not name.startswith("older") and "refused" not in name]
     async with asyncio.TaskGroup() as group:
         asked = [
             group.create_task(ACTIVITIES[name][1](receiver, stream_id))
