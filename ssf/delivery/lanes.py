@@ -80,6 +80,9 @@ class LaneDrain:
                 limit=self._limits.slice_size,
                 notices_only=target.notices_only,
             )
+            if not await lanes.is_as_leased(connection, target):
+                # Changed between the lease and this moment: the next lease sees how it is now.
+                due, turn.has_skipped = (), True
         async with asyncio.TaskGroup() as sending:
             for queue in _by_subject(due):
                 sending.create_task(self._send_in_order(target, queue, batch, slots, turn))

@@ -231,6 +231,15 @@ async def require_lease(connection: Connection, target: LeasedTarget) -> bool:
     # By itself: on PostgreSQL a statement that waits for a lock sees other tables as they were
     # before the wait, and would miss the pause that it waited for.
     await lock(connection, target.id)
+    return await is_as_leased(connection, target)
+
+
+async def is_as_leased(connection: Connection, target: LeasedTarget) -> bool:
+    """As `require_lease`, for this moment only: nothing is locked.
+
+    Raises:
+        LeaseLost: The lane was leased again since, or the target is gone.
+    """
     found = await connection.execute(
         select(
             lanes.c.fencing_token,

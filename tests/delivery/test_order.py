@@ -434,6 +434,22 @@ async def test_a_stream_that_is_disabled_gets_nothing_after_that_was_answered(
         assert await states_of(transmitter) == {"dropped": 20}
 
 
+async def test_a_stream_that_is_paused_between_its_lease_and_its_first_push_gets_none(
+    transmitter: TransmitterUnderTest, receiver: OrderedReceiver
+) -> None:
+    owner = await transmitter.add_receiver()
+    stream = await owner.create_push_stream(receiver.url)
+    await emit(transmitter, "a", 1)
+    worker = transmitter.built.worker
+    [leased] = await worker._lease(10)
+    await set_status(owner, stream, "paused")
+    assert await worker._drain.drain(leased, asyncio.Event()) == 0
+    assert await transmitter.deliver() == 0
+    await set_status(owner, stream, "enabled")
+    assert await transmitter.deliver() == 1
+    assert receiver.got["a"] == [1]
+
+
 async def test_a_stream_that_is_deleted_while_a_push_is_under_way_is_gone_and_nothing_breaks(
     transmitter: TransmitterUnderTest, receiver: OrderedReceiver
 ) -> None:
