@@ -1,5 +1,6 @@
 """`ssf deliveries`."""
 
+import json
 from typing import Annotated
 
 import typer
@@ -69,9 +70,17 @@ def show(
         return
     print_members({name: explained[name] for name in ("event_id", "event_type", "txn")})
     print_table(
-        ("stream_id", "verdict", "why", "description"),
+        ("stream_id", "verdict", "why", "matched subject", "description"),
         [
-            [one[column] for column in ("stream_id", "verdict", "why", "description")]
+            (
+                one["stream_id"],
+                one["verdict"],
+                one["why"],
+                ""
+                if one["matched_subject"] is None
+                else json.dumps(one["matched_subject"]["subject"], ensure_ascii=False),
+                one["description"],
+            )
             for one in explained["streams"]
         ],
     )

@@ -79,8 +79,11 @@ async def test_every_command_has_help_that_names_its_options(tmp_path: Path) -> 
         ),
         ("events",): ("list", "show", "add", "remove"),
         ("events", "add"): ("--name", "--schema", "--json", "--url", "--database"),
-        ("streams",): ("list",),
-        ("deliveries", "list"): ("--event", "--stream", "--state", "--json"),
+        ("streams",): ("list", "show", "pause", "resume", "disable", "probe", "subjects"),
+        ("streams", "pause"): ("--reason", "--json", "--url", "--database"),
+        ("streams", "probe"): ("--every", "--off"),
+        ("deliveries", "list"): ("--event", "--stream", "--jti", "--state", "--json"),
+        ("deliveries", "show"): ("--stream", "--json"),
     }
     async with asyncio.TaskGroup() as tasks:
         shown = {
