@@ -45,6 +45,8 @@ def postgres() -> Iterator[PostgresServer]:
     with postgres_server() as server:
         _run_apart(_prepare(server))
         yield server
+        if not server.is_ours:
+            _run_apart(server.drop_template())
 
 
 def _run_apart(work: Coroutine[Any, Any, None]) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import asyncpg
 from sqlalchemy import make_url
 
-_TEMPLATE = "ssf_template"
+_TEMPLATE = f"ssf_template_{os.getpid()}"
+"""Of this process: several may run tests on one server at once."""
 
 
 class PostgresServer:
@@ -43,6 +44,9 @@ class PostgresServer:
         await self._run(f"DROP DATABASE IF EXISTS {name}")
         await self._run(f"CREATE DATABASE {name} TEMPLATE {'template0' if empty else _TEMPLATE}")
         return name
+
+    async def drop_template(self) -> None:
+        await self._run(f"DROP DATABASE IF EXISTS {_TEMPLATE}")
 
     async def drop(self, name: str) -> None:
         await self._run(f"DROP DATABASE {name} WITH (FORCE)")
