@@ -37,7 +37,7 @@ check: $(STAMP)
 	$(BIN)/pytest -q -m "not e2e" tests/protocol tests/rules tests/keys tests/receiver
 
 test: $(STAMP)
-	$(BIN)/pytest -q -n auto --dist worksteal
+	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal
 
 bench-subjects: $(STAMP)
 	$(BIN)/python -m benchmarks.subjects
