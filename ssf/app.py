@@ -39,7 +39,7 @@ from ssf.delivery.egress import EgressClient
 from ssf.delivery.lanes import LaneDrain, LaneLimits
 from ssf.delivery.poll import Poller
 from ssf.delivery.push import Pusher
-from ssf.delivery.rescue import free_leases_of_the_dead
+from ssf.delivery.rescue import free_leases_of_the_dead, show_again_what_was_handed_out
 from ssf.delivery.signing import SetSigner
 from ssf.delivery.worker import PushWorker
 from ssf.log import Log
@@ -196,6 +196,7 @@ async def build_transmitter(
     async with database.transaction() as transaction:
         project_id = await ensure_default_project(transaction, now=clock.now())
     await free_leases_of_the_dead(database, now=clock.now())
+    await show_again_what_was_handed_out(database, now=clock.now())
     signing_keys = SigningKeys(database, clock, secrets, project_id=project_id)
     await signing_keys.load(settings.signing_algorithm)
 

@@ -50,7 +50,7 @@ async def matched_targets(
             drop_reason=_drop_reason(target, event, format_fallback),
         )
         for target in wanting
-        if event.audience is None or not event.audience.isdisjoint(target.audience)
+        if event.audience is None or target.is_among(event.audience)
     ]
 
 

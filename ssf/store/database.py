@@ -34,6 +34,7 @@ Connection = AsyncConnection
 """A connection inside a transaction. Callers pass it on to the functions of this package."""
 
 BUSY_TIMEOUT_SECONDS = 5
+_TRIES_TO_START = 3
 _READERS = 4
 _POSTGRESQL_POOL_SIZE = 10
 _CONNECT_TIMEOUT_SECONDS = 5
@@ -138,6 +139,17 @@ class Database:
             StorageError: The database is not reachable.
         """
         self._create_file()
+        for tries_left in reversed(range(_TRIES_TO_START)):
+            try:
+                await self._require_schema()
+            except StorageBusy:
+                # Others are making the tables at this moment, on a disk that has much to do.
+                if not tries_left:
+                    raise
+            else:
+                return
+
+    async def _require_schema(self) -> None:
         revision = await self._revision()
         if revision is None:
             await self._create_schema()

@@ -503,13 +503,44 @@ async def hand_out(
         .values(
             next_attempt_at=again_at,
             attempts=deliveries.c.attempts + 1,
-            last_outcome="handed_out",
+            last_outcome=_HANDED_OUT,
             updated_at=now,
         )
     )
     taken = await connection.execute(_DUE.where(deliveries.c.id.in_(ids)).order_by(deliveries.c.id))
     return HandedOut(
         deliveries=[_due_delivery(row) for row in taken], has_more=len(sizes) > len(ids)
+    )
+
+
+_HANDED_OUT = "handed_out"
+
+
+def _is_hidden(now: int) -> ColumnElement[bool]:
+    return and_(
+        deliveries.c.state == WAITING,
+        deliveries.c.next_attempt_at > now,
+        deliveries.c.last_outcome == _HANDED_OUT,
+    )
+
+
+async def targets_with_handed_out(connection: Connection, *, now: int) -> Sequence[int]:
+    """Polled targets of which something is kept from other polls."""
+    found = await connection.execute(
+        select(targets.c.id).where(
+            targets.c.method == "poll",
+            exists().where(deliveries.c.target_id == targets.c.id, _is_hidden(now)),
+        )
+    )
+    return list(found.scalars().all())
+
+
+async def show_again(connection: Connection, target_id: int, *, now: int) -> None:
+    """Lets the next poll have what was handed out before; the lane is locked."""
+    await connection.execute(
+        update(deliveries)
+        .where(deliveries.c.target_id == target_id, _is_hidden(now))
+        .values(next_attempt_at=now)
     )
 
 

@@ -24,7 +24,7 @@ class WantingTarget:
         id: Row number.
         is_pushed: Whether a worker sends to it.
         status: Enabled, paused or disabled.
-        audience: The `aud` of its SETs.
+        audience_json: The `aud` of its SETs, a JSON array; read only when somebody asks.
         subject_format: The subject format that its SETs are to have; None for any.
         matched_subject_id: Number of the subject in its list that decided; None for none.
     """
@@ -32,9 +32,13 @@ class WantingTarget:
     id: int
     is_pushed: bool
     status: StreamStatus
-    audience: frozenset[str]
+    audience_json: str
     subject_format: str | None
     matched_subject_id: int | None
+
+    def is_among(self, audience: frozenset[str]) -> bool:
+        """Whether one of its `aud` values is one of these."""
+        return not audience.isdisjoint(json.loads(self.audience_json))
 
 
 async def targets_wanting(
@@ -66,7 +70,7 @@ async def targets_wanting(
             id=row.id,
             is_pushed=row.method == "push",
             status=StreamStatus(row.status),
-            audience=frozenset(json.loads(row.audience)),
+            audience_json=row.audience,
             subject_format=row.subject_format,
             matched_subject_id=said.added,
         )
